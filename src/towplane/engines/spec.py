@@ -1,0 +1,52 @@
+"""The section `engines`: self-hosted inference engines, by name."""
+
+from typing import Literal
+
+from msgspec import field
+
+from towplane.parts.section import Section
+from towplane.parts.units import Count, Date, Duration, Path, TokenPrice
+
+
+class EnginePrice(Section):
+    """What tokens of this engine cost the vendor from a day on, if the vendor wants to say so."""
+
+    since: Date = field(name="from")
+    input: TokenPrice
+    output: TokenPrice
+    cached_input: TokenPrice | None = None
+    source: str = ""
+
+
+class RestartSpec(Section):
+    """How a crashed replica comes back."""
+
+    first_s: Duration = field(name="first", default=0.5)
+    """Wait before the first restart; doubled each time."""
+    longest_s: Duration = field(name="longest", default=30.0)
+    give_up_after: Count = 5
+    """This many crashes within `window` are a crash loop: the replica stays down and says why."""
+    window_s: Duration = field(name="window", default=120.0)
+
+
+class EngineSpec(Section):
+    """One engine: `engines.NAME`."""
+
+    engine: Literal["llama.cpp"]
+    """Which engine; a version may be pinned later as `vllm==0.33.0`."""
+    weights: str
+    """Where the weights are: `package:DISTRIBUTION/FILE` (a file inside an installed Python
+    package) or `file:PATH`."""
+    on: Literal["local"] = "local"
+    replicas: Count = 1
+    binary: Path | None = None
+    """The server's program; None: the packaged one, else `llama-server` on PATH."""
+    context: Count = 4096
+    """Tokens of context, divided among the parallel slots."""
+    parallel: Count = 4
+    threads: Count = 1
+    ready_within_s: Duration = field(name="ready_within", default=120.0)
+    """A replica that is not ready by then counts as crashed."""
+    drain_s: Duration = field(name="drain", default=20.0)
+    restart: RestartSpec = RestartSpec()
+    prices: list[EnginePrice] = []

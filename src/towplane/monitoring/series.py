@@ -1,0 +1,17 @@
+"""A measured value on its way from a worker to the exposition."""
+
+import msgspec
+
+
+class Sample(msgspec.Struct, array_like=True):
+    """One series of one family of `monitoring.catalogue`, as counted since its process started.
+
+    A counter or gauge has `value`; a histogram has `buckets` (one count per edge of its family and
+    one for above the last, not cumulative) and `total` (the sum of the observed values).
+    """
+
+    family: str
+    labels: tuple[str, ...] = ()
+    value: float = 0.0
+    buckets: list[int] | None = None
+    total: float = 0.0

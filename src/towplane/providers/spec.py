@@ -1,0 +1,40 @@
+"""The section `providers`: the managed APIs and servers that can answer, by name."""
+
+from typing import Literal
+
+from msgspec import field
+
+from towplane.parts.section import Section
+from towplane.parts.units import Date, Path, Secret, TokenPrice, Url
+
+
+class Credential(Section):
+    """One credential of a provider; several make a pool."""
+
+    api_key: Secret
+    """Sent as `Authorization: Bearer`."""
+
+
+class PriceSpec(Section):
+    """What one model costs from a day on, per million tokens. A missing price is unknown, not 0."""
+
+    since: Date = field(name="from")
+    input: TokenPrice
+    output: TokenPrice
+    cached_input: TokenPrice | None = None
+    """Price of input tokens read from the provider's cache; None: as `input`."""
+    source: str = ""
+    """Where the figure was read, for the person who checks it."""
+
+
+class ProviderSpec(Section):
+    """One provider: `providers.NAME`."""
+
+    kind: Literal["openai-compatible"]
+    endpoint: Url
+    """The base URL that clients of this API use, with its version path: `https://api.openai.com/v1`."""
+    credentials: list[Credential] = []
+    ca: Path | None = None
+    """A PEM file of the authorities to trust instead of the system's."""
+    prices: dict[str, list[PriceSpec]] = {}
+    """By the provider's model name; each list ordered by day."""

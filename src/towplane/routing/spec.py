@@ -1,0 +1,78 @@
+"""The section `routing`: for each model that clients may ask for, how its targets are chosen."""
+
+from typing import Literal
+
+from msgspec import field
+
+from towplane.parts.section import Section
+from towplane.parts.units import Count, Duration, Rate, Share
+
+
+class TargetSpec(Section):
+    """One target of a route: a model of a provider, or an engine (all its replicas)."""
+
+    provider: str | None = None
+    engine: str | None = None
+    """Exactly one of `provider` and `engine` is given."""
+    model: str | None = None
+    """The name of the model there; None: the route's own name (for an engine: the engine's name)."""
+    weight: Count = 1
+
+
+class Timeouts(Section):
+    """Each clock of an attempt; `total` covers the whole request with its retries."""
+
+    connect_s: Duration = field(name="connect", default=2.0)
+    first_token_s: Duration = field(name="first_token", default=60.0)
+    """From the request sent to the first token (streamed) or the first byte (not streamed)."""
+    between_tokens_s: Duration = field(name="between_tokens", default=30.0)
+    total_s: Duration = field(name="total", default=600.0)
+
+
+class Retries(Section):
+    """The retry budget of a route: retries ≤ share × recent requests + floor."""
+
+    share: Share = 0.2
+    floor: Rate = 1.0
+    """Retries per second that are always allowed."""
+    window_s: Duration = field(name="window", default=10.0)
+    most: Count = 3
+    """Attempts of one request, the first included."""
+
+
+class Breaker(Section):
+    """When a target is left alone for a while."""
+
+    failures: Count = 5
+    """Consecutive failures that open it."""
+    share: Share = 0.5
+    """Or this share of failures among at least `volume` attempts within `window`."""
+    volume: Count = 20
+    window_s: Duration = field(name="window", default=10.0)
+    open_s: Duration = field(name="open", default=5.0)
+    """How long it stays open before one attempt may probe; doubled at each failed probe."""
+    longest_s: Duration = field(name="longest", default=60.0)
+
+
+class Slo(Section):
+    """What a good answer of this route is; goodput counts the requests that met all of it."""
+
+    ttft_s: Duration | None = field(name="ttft", default=None)
+    itl_s: Duration | None = field(name="itl", default=None)
+    """Mean gap between tokens of one request."""
+    total_s: Duration | None = field(name="total", default=None)
+
+
+class RouteSpec(Section):
+    """One route: `routing.MODEL`, MODEL being the name that clients ask for."""
+
+    choose: Literal["round-robin", "least-in-flight", "weighted"] = "least-in-flight"
+    targets: list[TargetSpec]
+    fallback: list[str | TargetSpec] = []
+    """Tried in order when no target of the route can answer: other routes by name, or targets."""
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    breaker: Breaker = Breaker()
+    slo: Slo = Slo()
+    reserve_output: Count = 1024
+    """Output tokens reserved for a request that sets no maximum."""

@@ -1,0 +1,39 @@
+"""The section `tenants`: customers of the vendor, their limits and budgets, by name."""
+
+from typing import Literal
+
+from msgspec import field
+
+from towplane.parts.section import Section
+from towplane.parts.units import Count, Money
+
+
+class Limits(Section):
+    """Limits of a tenant or a key; None: no limit."""
+
+    rpm: Count | None = None
+    """Requests per minute."""
+    tpm: Count | None = None
+    """Tokens per minute, input and output together."""
+    concurrency: Count | None = None
+    """Requests at the same time."""
+
+
+class Budget(Section):
+    """Money per window, UTC; None: no budget."""
+
+    daily_nanousd: Money | None = field(name="daily", default=None)
+    monthly_nanousd: Money | None = field(name="monthly", default=None)
+    total_nanousd: Money | None = field(name="total", default=None)
+    """Over the whole life of the tenant or key."""
+
+
+class TenantSpec(Section):
+    """One tenant: `tenants.NAME`. Tenants may also be created by command or API; names are unique."""
+
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    """Models this tenant may ask for; None: all of the document."""
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    """What a tenant with a budget may do with a model whose price is unknown."""
