@@ -13,14 +13,14 @@ from towplane.routing.spec import RouteSpec
 from towplane.tenants.spec import TenantSpec
 
 
-class TlsSpec(Section):
+class TlsSpec(Section, frozen=True, kw_only=True):
     """A certificate chain and its key, PEM files; read again when they change."""
 
     certificate: Path
     key: Path
 
 
-class HttpLimits(Section):
+class HttpLimits(Section, frozen=True, kw_only=True):
     """What a stranger may ask of the serving port."""
 
     headers: Count = 100
@@ -38,7 +38,7 @@ class HttpLimits(Section):
     """A client that takes nothing for so long is gone."""
 
 
-class GatewaySpec(Section):
+class GatewaySpec(Section, frozen=True, kw_only=True):
     """The serving port."""
 
     listen: Address = "127.0.0.1:8080"
@@ -50,7 +50,7 @@ class GatewaySpec(Section):
     """How long running requests may finish after SIGTERM."""
 
 
-class AdminSpec(Section):
+class AdminSpec(Section, frozen=True, kw_only=True):
     """The admin port: metrics, health, API, console."""
 
     listen: Address = "127.0.0.1:9090"
@@ -58,7 +58,7 @@ class AdminSpec(Section):
     """Asked for when the port is not on loopback; there it is required."""
 
 
-class Plane(Section):
+class Plane(Section, frozen=True, kw_only=True):
     """The whole document."""
 
     plane: str

@@ -8,7 +8,7 @@ from towplane.parts.section import Section
 from towplane.parts.units import Count, Date, Duration, Path, TokenPrice
 
 
-class EnginePrice(Section):
+class EnginePrice(Section, frozen=True, kw_only=True):
     """What tokens of this engine cost the vendor from a day on, if the vendor wants to say so."""
 
     since: Date = field(name="from")
@@ -18,7 +18,7 @@ class EnginePrice(Section):
     source: str = ""
 
 
-class RestartSpec(Section):
+class RestartSpec(Section, frozen=True, kw_only=True):
     """How a crashed replica comes back."""
 
     first_s: Duration = field(name="first", default=0.5)
@@ -29,7 +29,7 @@ class RestartSpec(Section):
     window_s: Duration = field(name="window", default=120.0)
 
 
-class EngineSpec(Section):
+class EngineSpec(Section, frozen=True, kw_only=True):
     """One engine: `engines.NAME`."""
 
     engine: Literal["llama.cpp"]

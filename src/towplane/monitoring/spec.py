@@ -6,7 +6,7 @@ from towplane.parts.section import Section
 from towplane.parts.units import Duration
 
 
-class MonitoringSpec(Section):
+class MonitoringSpec(Section, frozen=True, kw_only=True):
     """`monitoring` of the document."""
 
     access_log: bool = False

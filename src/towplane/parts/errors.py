@@ -2,7 +2,8 @@
 
     PlaneError
       Refused     the plane says no to a caller
-        BadRequest · Unauthorised · NotAllowed · NotFound · TooLarge · OverBudget · Saturated · Draining
+        BadRequest · Unauthorised · NotAllowed · NotFound · TooLarge · OverBudget · Saturated
+        · Draining
       Upstream    a target did not answer as it should
         Unavailable · Overloaded · RateLimited · Rejected · ServerError · ProtocolError · TimedOut
       Platform    the plane cannot do what it should
@@ -17,7 +18,7 @@ Fault = Literal["caller", "plane", "provider", "engine", "hardware"]
 Retry = Literal["never", "elsewhere", "later"]
 
 EXIT_DONE, EXIT_NO, EXIT_USAGE, EXIT_WORLD = 0, 1, 2, 3
-"""Exit codes of every command: done; the answer is no; wrong usage or bad document; the world refused."""
+"""Of every command: done; the answer is no; wrong usage or bad document; the world refused."""
 
 
 class PlaneError(Exception):
@@ -51,7 +52,9 @@ class BadRequest(Refused):
 
     code = "bad_request"
 
-    def __init__(self, say: str, *, param: str | None = None, next_step: str = "", reason: str = "") -> None:
+    def __init__(
+        self, say: str, *, param: str | None = None, next_step: str = "", reason: str = ""
+    ) -> None:
         super().__init__(say, next_step=next_step, reason=reason)
         self.param = param
 

@@ -8,14 +8,14 @@ from towplane.parts.section import Section
 from towplane.parts.units import Date, Path, Secret, TokenPrice, Url
 
 
-class Credential(Section):
+class Credential(Section, frozen=True, kw_only=True):
     """One credential of a provider; several make a pool."""
 
     api_key: Secret
     """Sent as `Authorization: Bearer`."""
 
 
-class PriceSpec(Section):
+class PriceSpec(Section, frozen=True, kw_only=True):
     """What one model costs from a day on, per million tokens. A missing price is unknown, not 0."""
 
     since: Date = field(name="from")
@@ -27,7 +27,7 @@ class PriceSpec(Section):
     """Where the figure was read, for the person who checks it."""
 
 
-class ProviderSpec(Section):
+class ProviderSpec(Section, frozen=True, kw_only=True):
     """One provider: `providers.NAME`."""
 
     kind: Literal["openai-compatible"]

@@ -8,18 +8,18 @@ from towplane.parts.section import Section
 from towplane.parts.units import Count, Duration, Rate, Share
 
 
-class TargetSpec(Section):
+class TargetSpec(Section, frozen=True, kw_only=True):
     """One target of a route: a model of a provider, or an engine (all its replicas)."""
 
     provider: str | None = None
     engine: str | None = None
     """Exactly one of `provider` and `engine` is given."""
     model: str | None = None
-    """The name of the model there; None: the route's own name (for an engine: the engine's name)."""
+    """The name of the model there; None: the route's own (for an engine: the engine's) name."""
     weight: Count = 1
 
 
-class Timeouts(Section):
+class Timeouts(Section, frozen=True, kw_only=True):
     """Each clock of an attempt; `total` covers the whole request with its retries."""
 
     connect_s: Duration = field(name="connect", default=2.0)
@@ -29,7 +29,7 @@ class Timeouts(Section):
     total_s: Duration = field(name="total", default=600.0)
 
 
-class Retries(Section):
+class Retries(Section, frozen=True, kw_only=True):
     """The retry budget of a route: retries ≤ share × recent requests + floor."""
 
     share: Share = 0.2
@@ -40,7 +40,7 @@ class Retries(Section):
     """Attempts of one request, the first included."""
 
 
-class Breaker(Section):
+class Breaker(Section, frozen=True, kw_only=True):
     """When a target is left alone for a while."""
 
     failures: Count = 5
@@ -54,7 +54,7 @@ class Breaker(Section):
     longest_s: Duration = field(name="longest", default=60.0)
 
 
-class Slo(Section):
+class Slo(Section, frozen=True, kw_only=True):
     """What a good answer of this route is; goodput counts the requests that met all of it."""
 
     ttft_s: Duration | None = field(name="ttft", default=None)
@@ -63,7 +63,7 @@ class Slo(Section):
     total_s: Duration | None = field(name="total", default=None)
 
 
-class RouteSpec(Section):
+class RouteSpec(Section, frozen=True, kw_only=True):
     """One route: `routing.MODEL`, MODEL being the name that clients ask for."""
 
     choose: Literal["round-robin", "least-in-flight", "weighted"] = "least-in-flight"

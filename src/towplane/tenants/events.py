@@ -12,16 +12,16 @@ import msgspec
 UsageKind = Literal["measured", "estimated", "absent"]
 Cause = Literal["first", "retry", "fallback", "reconnect"]
 Outcome = Literal[
-    "ok",            # the upstream finished its answer
-    "cancelled",     # the client went away
-    "refused",       # the upstream's 4xx: the caller's fault, passed on
+    "ok",  # the upstream finished its answer
+    "cancelled",  # the client went away
+    "refused",  # the upstream's 4xx: the caller's fault, passed on
     "rate_limited",  # 429
-    "overloaded",    # 503, 529
+    "overloaded",  # 503, 529
     "server_error",  # other 5xx
-    "unavailable",   # no connection, reset
-    "protocol",      # broken HTTP, SSE or JSON; a stream without its end
+    "unavailable",  # no connection, reset
+    "protocol",  # broken HTTP, SSE or JSON; a stream without its end
     "timeout",
-    "crashed",       # found open at recovery
+    "crashed",  # found open at recovery
 ]
 
 

@@ -8,7 +8,7 @@ from towplane.parts.section import Section
 from towplane.parts.units import Count, Money
 
 
-class Limits(Section):
+class Limits(Section, frozen=True, kw_only=True):
     """Limits of a tenant or a key; None: no limit."""
 
     rpm: Count | None = None
@@ -19,7 +19,7 @@ class Limits(Section):
     """Requests at the same time."""
 
 
-class Budget(Section):
+class Budget(Section, frozen=True, kw_only=True):
     """Money per window, UTC; None: no budget."""
 
     daily_nanousd: Money | None = field(name="daily", default=None)
@@ -28,8 +28,8 @@ class Budget(Section):
     """Over the whole life of the tenant or key."""
 
 
-class TenantSpec(Section):
-    """One tenant: `tenants.NAME`. Tenants may also be created by command or API; names are unique."""
+class TenantSpec(Section, frozen=True, kw_only=True):
+    """One tenant: `tenants.NAME`. Others are created by command or API; names are unique."""
 
     limits: Limits = Limits()
     budget: Budget = Budget()
