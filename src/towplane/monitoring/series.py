@@ -8,6 +8,7 @@ class Sample(msgspec.Struct, array_like=True):
 
     A counter or gauge has `value`; a histogram has `buckets` (one count per edge of its family and
     one for above the last, not cumulative) and `total` (the sum of the observed values).
+    `labels` stand in the order of the family's label names.
     """
 
     family: str
@@ -15,3 +16,5 @@ class Sample(msgspec.Struct, array_like=True):
     value: float = 0.0
     buckets: list[int] | None = None
     total: float = 0.0
+    edges: tuple[float, ...] | None = None
+    """Upper edges of the buckets where they are not the catalogue's own (an SLO added some)."""
