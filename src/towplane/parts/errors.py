@@ -12,6 +12,7 @@
 `CODES` maps each code to its HTTP status and exit code; nothing else in the plane does.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 Fault = Literal["caller", "plane", "provider", "engine", "hardware"]
@@ -38,6 +39,8 @@ class PlaneError(Exception):
         """A word from a closed set, for `x-towplane-reason` and metrics."""
         self.after_s = after_s
         """Seconds after which a retry makes sense; None where nobody knows."""
+        self.details: Mapping[str, object] = {}
+        """Facts for programs, added to the error's object in `--json` and the API."""
 
 
 class Refused(PlaneError):

@@ -1,0 +1,11 @@
+"""`towplane status`."""
+
+from towplane.cli.options import DEFAULT_FILE, File, Json
+from towplane.parts.errors import Unsupported
+
+__all__ = ["status"]
+
+
+def status(file: File = DEFAULT_FILE, json: Json = False) -> None:
+    """Not built yet."""
+    raise Unsupported(f"`towplane status` is not built yet ({file}, {json})")
