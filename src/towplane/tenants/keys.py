@@ -1,0 +1,195 @@
+"""Keys: how they are made, what is stored of them, and how one is recognised.
+
+Knows no database. A key reads `tp-<public id>-<secret>`; only the public id and a keyed digest of
+the whole token are kept. The laws: no secret and no digest opens anything by itself (a digest shown
+as a key is refused); the whole token is digested, never a part; digests are compared in constant
+time, also for an id that nobody has; why a key is dead is told only to whoever holds its secret.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from towplane.parts.errors import Platform, Unauthorised
+from towplane.tenants.spec import Budget, Limits
+
+__all__ = [
+    "KeyReason",
+    "KeyRecord",
+    "KeyRing",
+    "Minted",
+    "TenantRecord",
+    "digest_of",
+    "load_pepper",
+    "mint",
+]
+
+KeyReason = Literal["key-missing", "key-unknown", "key-revoked", "key-expired"]
+"""Why a caller is not let in; the values of `Unauthorised.reason`."""
+
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 i l: keys are read aloud, too
+_ID_CHARS = 10
+_SECRET_CHARS = 52  # 52 of 31 letters: 257 bits
+_LONGEST_TOKEN = 256  # ours have 66 bytes; a stranger's megabyte is not worth a digest
+_PEPPER_BYTES = 32
+
+
+class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant as it holds now, declared in the document or created by command."""
+
+    name: str
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    """None: all of the document."""
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    source: Literal["document", "created"] = "created"
+    created_at: float | None = None
+    """None for one that the document declares."""
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is kept of a key."""
+
+    id: str
+    """The public id: safe in logs, reports and metrics of the ledger."""
+    tenant: str
+    digest: bytes
+    name: str = ""
+    label: str = ""
+    project: str = ""
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    """None: all that its tenant may ask for."""
+    created_at: float = 0.0
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
+    def state(self, now: float) -> Literal["active", "revoked", "expired"]:
+        """Whether the key opens the door at `now`."""
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "active"
+
+
+class Minted(NamedTuple):
+    """A fresh key. `token` is shown once and kept nowhere."""
+
+    id: str
+    token: str
+
+
+def mint() -> Minted:
+    """A new key of 257 random bits."""
+    public_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))
+    secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARS))
+    return Minted(public_id, f"tp-{public_id}-{secret}")
+
+
+def digest_of(token: bytes, pepper: bytes) -> bytes:
+    """The keyed digest of a whole token: what is stored instead of it."""
+    return hashlib.blake2b(token, key=pepper, digest_size=32).digest()
+
+
+class KeyRing:
+    """An immutable snapshot of all keys; a change makes a new ring.
+
+    A key whose tenant is not among `tenants` is unknown: removing a tenant from the document shuts
+    its keys out.
+    """
+
+    __slots__ = ("_by_id", "_hasher", "tenants")
+
+    def __init__(
+        self, keys: Iterable[KeyRecord], tenants: Iterable[TenantRecord], pepper: bytes
+    ) -> None:
+        self.tenants = {tenant.name: tenant for tenant in tenants}
+        self._by_id = {key.id.encode(): key for key in keys if key.tenant in self.tenants}
+        self._hasher = hashlib.blake2b(key=pepper, digest_size=32)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, public_id: str) -> KeyRecord | None:
+        """The key with this public id, dead or alive."""
+        return self._by_id.get(public_id.encode())
+
+    def identify(self, token: bytes, now: float) -> KeyRecord:
+        """The key that `token` is; raises `Unauthorised` with a `KeyReason`."""
+        if not token:
+            raise _refusal("key-missing")
+        if len(token) > _LONGEST_TOKEN:
+            raise _refusal("key-unknown")
+        key = self._by_id.get(token[3 : 3 + _ID_CHARS], _NOBODY)
+        hasher = self._hasher.copy()
+        hasher.update(token)
+        if not hmac.compare_digest(hasher.digest(), key.digest) or key is _NOBODY:
+            raise _refusal("key-unknown")
+        if key.revoked_at is not None or key.expires_at is not None:
+            state = key.state(now)
+            if state != "active":
+                raise _refusal("key-revoked" if state == "revoked" else "key-expired")
+        return key
+
+
+def load_pepper(path: Path, *, create: bool = True) -> bytes:
+    """The secret that every digest is keyed with; made on first use, readable by its owner only."""
+    try:
+        pepper = path.read_bytes()
+    except FileNotFoundError:
+        if not create:
+            raise Platform(
+                f"{path} is missing, and without it no stored key can be recognised",
+                next_step=f"restore {path} from a backup, or remove the keys and make new ones",
+            ) from None
+        _create_pepper(path)
+        pepper = path.read_bytes()
+    if len(pepper) != _PEPPER_BYTES:
+        raise Platform(
+            f"{path} is damaged: {len(pepper)} bytes instead of {_PEPPER_BYTES}",
+            next_step=f"restore {path} from a backup",
+        )
+    return pepper
+
+
+def _create_pepper(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, secrets.token_bytes(_PEPPER_BYTES))
+        os.fsync(handle)
+        os.link(draft, path)  # whole or not at all, and the first of two processes wins
+    except FileExistsError:
+        pass
+    finally:
+        os.close(handle)
+        draft.unlink()
+
+
+_NOBODY = KeyRecord(id="", tenant="", digest=secrets.token_bytes(32))
+"""Compared against when the id is unknown, so that both answers take the same time."""
+
+_SAY: dict[KeyReason, tuple[str, str]] = {
+    "key-missing": (
+        "no API key was sent",
+        "send it as `Authorization: Bearer KEY` or `x-api-key: KEY`",
+    ),
+    "key-unknown": ("this API key is not known here", "check it, or ask your vendor for a key"),
+    "key-revoked": ("this API key has been revoked", "ask your vendor for a new key"),
+    "key-expired": ("this API key has expired", "ask your vendor for a new key"),
+}
+
+
+def _refusal(reason: KeyReason) -> Unauthorised:
+    say, next_step = _SAY[reason]
+    return Unauthorised(say, next_step=next_step, reason=reason)

@@ -1,0 +1,45 @@
+"""The windows of a budget and the accounts that have one.
+
+Pure. A window is named by its UTC time: `2026-11-23`, `2026-11` or `total`; no two kinds can be
+confused. The law: spend belongs to the windows of the moment when its attempt was opened.
+"""
+
+import time
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+__all__ = ["TOTAL", "Account", "Windows", "day_of", "windows_at"]
+
+TOTAL = "total"
+_DAY_S = 86_400
+
+
+class Account(NamedTuple):
+    """Who has limits and a budget: a tenant by name, or a key by its public id."""
+
+    kind: Literal["tenant", "key"]
+    name: str
+
+
+class Windows(NamedTuple):
+    """The names of the three windows that hold one moment."""
+
+    day: str
+    month: str
+    total: str
+
+
+def windows_at(at: float) -> Windows:
+    """The windows of a moment, in seconds since the epoch."""
+    return _windows_of_day(int(at // _DAY_S))
+
+
+def day_of(at: float) -> str:
+    """The UTC day of a moment, ISO 8601."""
+    return _windows_of_day(int(at // _DAY_S)).day
+
+
+@lru_cache(maxsize=64)
+def _windows_of_day(day_number: int) -> Windows:
+    day = time.strftime("%Y-%m-%d", time.gmtime(day_number * _DAY_S))
+    return Windows(day, day[:7], TOTAL)
