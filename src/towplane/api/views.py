@@ -1,16 +1,18 @@
 """The read model: the plane as one value, drawn alike by the admin API, the CLI and the console.
 
 `PlaneView` is what a running plane implements; everything above it only reads these structs. It
-knows no HTTP and no page. Law: what is unknown is None, never 0; no secret is in any of them but
-`NewKey`, which is shown once.
+knows no HTTP and no page. Laws: what is unknown is None, never 0; moments are UTC and leave as ISO
+8601; no secret is in any of them but `NewKey`, which is shown once.
 """
 
+from datetime import date, datetime
 from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
 from towplane.monitoring.now import Now
 from towplane.monitoring.series import Sample
+from towplane.tenants.spec import Budget, Limits
 
 __all__ = [
     "DocumentError",
@@ -19,7 +21,6 @@ __all__ = [
     "KeyRow",
     "LedgerView",
     "NewKey",
-    "NewTenant",
     "Now",
     "PlaneStatus",
     "PlaneView",
@@ -29,7 +30,10 @@ __all__ = [
     "TargetView",
     "TenantRow",
     "UsageBy",
+    "UsageQuery",
     "UsageRow",
+    "WantedKey",
+    "WantedTenant",
     "WorkerView",
 ]
 
@@ -51,11 +55,11 @@ class DocumentView(Struct, kw_only=True):
 
     path: str
     digest: str
-    loaded_at: float
-    """When the one in force took effect; seconds since the epoch."""
+    loaded_at: datetime
+    """When the one in force took effect."""
     is_valid: bool = True
     """False: the newest document was refused; the older one stays in force."""
-    refused_at: float | None = None
+    refused_at: datetime | None = None
     errors: list[DocumentError] = []
     """Of the refused one."""
     applied: int = 1
@@ -72,7 +76,7 @@ class WorkerView(Struct, kw_only=True):
     restarts: int = 0
     in_flight: int | None = None
     connections: int | None = None
-    since: float | None = None
+    since: datetime | None = None
 
 
 class EngineView(Struct, kw_only=True):
@@ -93,7 +97,7 @@ class EngineView(Struct, kw_only=True):
     licence: str | None = None
     """Licence of the weights; None: nobody said."""
     restarts: int = 0
-    since: float | None = None
+    since: datetime | None = None
 
 
 class TargetView(Struct, kw_only=True):
@@ -133,7 +137,7 @@ class LedgerView(Struct, kw_only=True):
 
     lag_events: int | None = None
     folded: int = 0
-    last_fold: float | None = None
+    last_fold: datetime | None = None
     bad_lines: int = 0
 
 
@@ -143,7 +147,7 @@ class PlaneStatus(Struct, kw_only=True):
     plane: str
     tier: Literal["cloud", "kubernetes", "onprem"]
     version: str
-    started_at: float
+    started_at: datetime
     serving: str
     """Base URL of the serving port."""
     admin: str
@@ -163,27 +167,33 @@ class UsageRow(Struct, kw_only=True):
     name: str
     requests: int
     attempts: int
-    input: int
-    cached_input: int
-    output: int
-    estimated: int = 0
-    """Attempts whose usage is estimated."""
-    absent: int = 0
-    """Attempts whose usage is unknown."""
-    cost_nanousd: int = 0
-    """Of the priced attempts."""
-    unpriced: int = 0
-    """Attempts whose cost is unknown."""
+    input_tokens: int
+    cached_input_tokens: int
+    """Part of the input tokens."""
+    output_tokens: int
+    measured: int
+    """Attempts whose usage the target gave."""
+    estimated: int
+    absent: int
+    """Attempts whose usage is unknown: their tokens are in no sum."""
+    cost_nanousd: int
+    """Of the priced attempts, exact."""
+    unpriced: int
+    """Attempts whose cost is unknown: they are in no sum of money."""
 
 
 class TenantRow(Struct, kw_only=True):
     """One tenant."""
 
     name: str
-    source: Literal["document", "command"] = "command"
-    keys: int = 0
-    spent_nanousd: int | None = None
-    budget_nanousd: int | None = None
+    source: Literal["document", "created"]
+    limits: Limits
+    budget: Budget
+    models: list[str] | None = None
+    """None: all of the document."""
+    created_at: datetime | None = None
+    """None for one that the document declares."""
+    active_keys: int | None = None
 
 
 class KeyRow(Struct, kw_only=True):
@@ -191,17 +201,33 @@ class KeyRow(Struct, kw_only=True):
 
     id: str
     tenant: str
-    state: Literal["active", "revoked", "expired"] = "active"
+    state: Literal["active", "revoked", "expired"]
+    name: str = ""
     label: str = ""
-    created_at: float | None = None
-    expires_at: float | None = None
-    last_used_at: float | None = None
+    project: str = ""
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
-class NewTenant(Struct, kw_only=True, forbid_unknown_fields=True):
+class WantedTenant(Struct, kw_only=True, forbid_unknown_fields=True):
     """A tenant to create."""
 
     name: str
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+
+
+class WantedKey(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A key to create."""
+
+    name: str = ""
+    label: str = ""
+    project: str = ""
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    expires_at: datetime | None = None
 
 
 class NewKey(Struct, kw_only=True):
@@ -209,11 +235,27 @@ class NewKey(Struct, kw_only=True):
 
     id: str
     tenant: str
-    secret: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"NewKey({self.id}, {self.tenant})"
+
+
+class UsageQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which usage: grouped by what, of whom, from and to which day (UTC, both included)."""
+
+    by: UsageBy = "tenant"
+    tenant: str | None = None
+    model: str | None = None
+    since: date | None = None
+    until: date | None = None
 
 
 class PlaneView(Protocol):
-    """A running plane, as its doors see it. `towplane up` implements it."""
+    """A running plane, as its doors see it. `towplane up` implements it.
+
+    Methods that cannot do what is asked raise a `PlaneError`: NotFound, Conflict, BadRequest.
+    """
 
     def status(self) -> PlaneStatus:
         """The plane as it stands; cheap, from memory."""
@@ -223,16 +265,30 @@ class PlaneView(Protocol):
         """What the workers have counted, merged over the living and the dead."""
         ...
 
-    async def usage(self, by: UsageBy, *, tenant: str | None = None) -> list[UsageRow]: ...
+    async def usage(self, query: UsageQuery) -> list[UsageRow]:
+        """Rows of the ledger; spend first, then name; days ascend."""
+        ...
 
-    async def tenants(self) -> list[TenantRow]: ...
+    async def tenants(self) -> list[TenantRow]:
+        """Every tenant, by name."""
+        ...
 
-    async def create_tenant(self, wanted: NewTenant) -> TenantRow: ...
+    async def create_tenant(self, wanted: WantedTenant) -> TenantRow:
+        """A tenant that is not in the document."""
+        ...
 
-    async def keys(self, tenant: str) -> list[KeyRow]: ...
+    async def keys(self, tenant: str) -> list[KeyRow]:
+        """Keys of a tenant, dead ones included, oldest first."""
+        ...
 
-    async def create_key(self, tenant: str, *, label: str = "") -> NewKey: ...
+    async def create_key(self, tenant: str, wanted: WantedKey) -> NewKey:
+        """A new key, in force at once."""
+        ...
 
-    async def rotate_key(self, key: str, *, overlap_s: float) -> NewKey: ...
+    async def rotate_key(self, key: str, *, overlap_s: float) -> NewKey:
+        """A new key like the old one, which expires after the overlap."""
+        ...
 
-    async def revoke_key(self, key: str) -> KeyRow: ...
+    async def revoke_key(self, key: str) -> KeyRow:
+        """The key opens nothing any more, at once."""
+        ...

@@ -63,6 +63,10 @@ LABELS: dict[str, tuple[str, ...]] = {
         "unsupported",
         "bad_http",
         "timed_out",
+        "key-missing",
+        "key-unknown",
+        "key-revoked",
+        "key-expired",
     ),
 }
 """Label name → its closed set. `reason` holds words of `x-towplane-reason`."""

@@ -5,6 +5,7 @@ was measured for is None; a rate over a window in which nothing happened is a me
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -45,8 +46,8 @@ class ModelNow(Struct, kw_only=True):
 class Now(ModelNow, kw_only=True):
     """The last minute of the plane."""
 
-    at: float
-    """Of the newest snapshot."""
+    at: datetime
+    """When the newest snapshot was taken."""
     window_s: float | None = None
     """Seconds that the rates span; None: fewer than two snapshots yet."""
     queued: int | None = None
@@ -60,7 +61,7 @@ def look(snapshots: Sequence[Snapshot], *, window_s: float = 60.0) -> Now | None
     last = snapshots[-1]
     first = next(s for s in snapshots if s.at >= last.at - window_s)
     span_s = last.at - first.at
-    now = Now(at=last.at, window_s=span_s or None)
+    now = Now(at=datetime.fromtimestamp(last.wall, UTC), window_s=span_s or None)
     now.queued = None if last.queued is None else int(last.queued)
     _fill(now, first.plane, last.plane, span_s)
     for model in sorted(last.models):

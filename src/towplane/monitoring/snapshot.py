@@ -59,17 +59,20 @@ class Counted:
 
 @dataclass(slots=True)
 class Snapshot:
-    """What had been counted at a time; `at` is of any clock that does not jump."""
+    """What had been counted at a moment."""
 
     at: float
+    """Of a clock that does not jump."""
+    wall: float
+    """Seconds since the epoch."""
     plane: Counted = field(default_factory=Counted)
     models: dict[str, Counted] = field(default_factory=dict)
     queued: float | None = None
 
 
-def snap(at: float, samples: Iterable[Sample]) -> Snapshot:
+def snap(at: float, wall: float, samples: Iterable[Sample]) -> Snapshot:
     """Reduce merged samples to a snapshot; families that Now does not need are passed over."""
-    taken = Snapshot(at)
+    taken = Snapshot(at, wall)
     for sample in samples:
         if sample.family == "towplane_queued_requests":
             taken.queued = (taken.queued or 0.0) + sample.value
