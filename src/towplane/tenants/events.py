@@ -5,9 +5,15 @@ An attempt is `Opened` before the upstream sees it, noted as `Progress` while it
 crash leaves behind; recovery settles it as estimated.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""What a damaged line must not smuggle into the ledger: a number that SQLite cannot hold."""
+Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
+"""Wall clock, seconds since the epoch, up to the year 9999."""
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=2**43)]
 
 UsageKind = Literal["measured", "estimated", "absent"]
 Cause = Literal["first", "retry", "fallback", "reconnect"]
@@ -31,8 +37,7 @@ class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True):
     id: str
     """Attempt id: the request id, a dot, the attempt's number from 1. Ids of one worker ascend."""
     request: str
-    at: float
-    """Wall clock, seconds since the epoch."""
+    at: Moment
     tenant: str
     key: str
     """The key's public id."""
@@ -41,13 +46,13 @@ class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True):
     target: str
     upstream_model: str
     cause: Cause
-    input_estimate: int
+    input_estimate: Whole
     """Input tokens, estimated from the body."""
-    output_limit: int
+    output_limit: Whole
     """Output tokens reserved."""
-    reserved_nanousd: int | None = None
+    reserved_nanousd: Whole | None = None
     """Money reserved for the request; None: no price known, or nothing to reserve against."""
-    price: tuple[int, int, int] | None = None
+    price: tuple[Whole, Whole, Whole] | None = None
     """Nano-dollars per million tokens: input, cached input, output; None: unknown."""
 
 
@@ -55,27 +60,27 @@ class Progress(msgspec.Struct, tag="more", tag_field="e"):
     """Output tokens relayed so far."""
 
     id: str
-    output: int
+    output: Whole
 
 
 class Settled(msgspec.Struct, tag="end", tag_field="e", omit_defaults=True):
     """An attempt is over."""
 
     id: str
-    at: float
+    at: Moment
     outcome: Outcome
     usage: UsageKind
     final: bool = False
     """This attempt decided what the client saw."""
-    status: int | None = None
+    status: Whole | None = None
     """The upstream's HTTP status, if there was one."""
-    input: int | None = None
-    cached_input: int | None = None
-    output: int | None = None
-    cost_nanousd: int | None = None
+    input: Whole | None = None
+    cached_input: Whole | None = None
+    output: Whole | None = None
+    cost_nanousd: Whole | None = None
     """None: unknown (no price, or usage absent)."""
-    ttft_ms: float | None = None
-    duration_ms: float = 0.0
+    ttft_ms: Milliseconds | None = None
+    duration_ms: Milliseconds = 0.0
 
 
 Event = Opened | Progress | Settled
