@@ -25,7 +25,8 @@ class RestartSpec(Section, frozen=True, kw_only=True):
     """Wait before the first restart; doubled each time."""
     longest_s: Duration = field(name="longest", default=30.0)
     give_up_after: Count = 5
-    """This many crashes within `window` are a crash loop: the replica stays down and says why."""
+    """This many crashes within `window` are a crash loop: the replica stays down and says why. So
+    are this many starts in a row that never became ready, however long each took."""
     window_s: Duration = field(name="window", default=120.0)
 
 
@@ -47,6 +48,9 @@ class EngineSpec(Section, frozen=True, kw_only=True):
     threads: Count = 1
     ready_within_s: Duration = field(name="ready_within", default=120.0)
     """A replica that is not ready by then counts as crashed."""
+    stalled_s: Duration = field(name="stalled", default=120.0)
+    """A replica that has work and makes no progress for so long counts as crashed."""
     drain_s: Duration = field(name="drain", default=20.0)
+    """How long the requests of a replica that has to go may take to finish."""
     restart: RestartSpec = RestartSpec()
     prices: list[EnginePrice] = []

@@ -22,10 +22,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Child", "Exit", "Identity", "Log", "adopt", "identify", "start"]
+__all__ = [
+    "NOT_FOUND",
+    "NOT_RUNNABLE",
+    "Child",
+    "Exit",
+    "Identity",
+    "Log",
+    "adopt",
+    "identify",
+    "start",
+]
 
-NOT_STARTED = 125
-"""Exit code of the shim when the parent was gone before the program began (as env(1) counts)."""
+NOT_STARTED, NOT_RUNNABLE, NOT_FOUND = 125, 126, 127
+"""Exit codes of a program that did not begin, counted as shells and env(1) do: its parent was gone
+already, it is not executable here, it or a library of it is missing."""
 
 # prctl(PR_SET_PDEATHSIG) has to be called in the child. `preexec_fn` would run Python between fork
 # and exec of a process with threads; this shim costs 10 ms, runs after exec, and then becomes the
@@ -45,8 +56,8 @@ except OSError as error:
 
 _CODE_WORDS = {
     NOT_STARTED: "not started: its supervisor was gone",
-    126: "the program cannot be run",
-    127: "the program or a library of it was not found",
+    NOT_RUNNABLE: "the program cannot be run",
+    NOT_FOUND: "the program or a library of it was not found",
 }
 _SIGNAL_WORDS = {
     signal.SIGILL: "illegal instruction: the program was built for another CPU",
