@@ -92,8 +92,8 @@ class Pulse:
         while True:
             try:
                 await self.look()
-            except Exception:
-                # A door: the page shows the age of what it knows, and the next look may succeed.
+            except Exception:  # noqa: BLE001 - a door
+                # The page shows the age of what it knows, and the next look may succeed.
                 _log.exception("could not look at the plane")
             await asyncio.sleep(EVERY_S)
 
@@ -121,7 +121,7 @@ class Pulse:
                 output_tokens_per_s=now.output_tokens_per_s,
                 amplification=now.amplification,
                 goodput=now.goodput,
-                ttft_p95_s=now.ttft_p95 and now.ttft_p95.value_s,
-                itl_p95_s=now.itl_p95 and now.itl_p95.value_s,
+                ttft_p95_s=now.ttft_p95.value_s if now.ttft_p95 else None,
+                itl_p95_s=now.itl_p95.value_s if now.itl_p95 else None,
             )
         )

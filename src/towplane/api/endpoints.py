@@ -1,0 +1,225 @@
+"""`/api/v1`: one table of endpoints, from which the application and its OpenAPI are made.
+
+Each handler turns a `Call` into a value of the read model; it parses no HTTP and renders nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from towplane.api.pulse import Pulse
+from towplane.api.views import (
+    DocumentView,
+    EngineView,
+    KeyRow,
+    NewKey,
+    Now,
+    PlaneStatus,
+    PlaneView,
+    RouteView,
+    TargetView,
+    TenantRow,
+    UsageQuery,
+    UsageRow,
+    WantedKey,
+    WantedTenant,
+)
+from towplane.parts.errors import NotReady
+
+__all__ = ["ENDPOINTS", "Call", "Endpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request, decoded: the values have the types that the endpoint declares."""
+
+    view: PlaneView
+    pulse: Pulse
+    path: dict[str, str]
+    query: Any
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path."""
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    summary: str
+    handle: Callable[[Call], Awaitable[Struct]]
+    answer: type[Struct]
+    query: type[Struct] | None = None
+    body: type[Struct] | None = None
+    status: int = 200
+    fails: tuple[str, ...] = ()
+    """Codes of errors that it may answer with, beside those that any endpoint may."""
+
+
+class EngineList(Struct, kw_only=True):
+    """Replicas of all engines."""
+
+    engines: list[EngineView]
+
+
+class TargetList(Struct, kw_only=True):
+    """All places that can answer."""
+
+    targets: list[TargetView]
+
+
+class RouteList(Struct, kw_only=True):
+    """All models that clients may ask for."""
+
+    routes: list[RouteView]
+
+
+class TenantList(Struct, kw_only=True):
+    """All tenants."""
+
+    tenants: list[TenantRow]
+
+
+class KeyList(Struct, kw_only=True):
+    """Keys of one tenant."""
+
+    keys: list[KeyRow]
+
+
+class Usage(Struct, kw_only=True):
+    """Usage from the ledger, with the question that it answers."""
+
+    query: UsageQuery
+    rows: list[UsageRow]
+
+
+class NowQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Over which time."""
+
+    window_s: float = 60.0
+
+
+class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How to rotate a key."""
+
+    overlap_s: float = 86_400.0
+    """How long the old key still opens the door."""
+
+
+async def _status(call: Call) -> PlaneStatus:
+    return call.view.status()
+
+
+async def _now(call: Call) -> Now:
+    now = call.pulse.now(call.query.window_s)
+    if now is None:
+        raise NotReady("nothing has been measured yet", next_step="ask again in two seconds")
+    return now
+
+
+async def _document(call: Call) -> DocumentView:
+    return call.view.status().document
+
+
+async def _engines(call: Call) -> EngineList:
+    return EngineList(engines=call.view.status().engines)
+
+
+async def _targets(call: Call) -> TargetList:
+    return TargetList(targets=call.view.status().targets)
+
+
+async def _routes(call: Call) -> RouteList:
+    return RouteList(routes=call.view.status().routes)
+
+
+async def _tenants(call: Call) -> TenantList:
+    return TenantList(tenants=await call.view.tenants())
+
+
+async def _create_tenant(call: Call) -> TenantRow:
+    return await call.view.create_tenant(call.body)
+
+
+async def _keys(call: Call) -> KeyList:
+    return KeyList(keys=await call.view.keys(call.path["tenant"]))
+
+
+async def _create_key(call: Call) -> NewKey:
+    return await call.view.create_key(call.path["tenant"], call.body)
+
+
+async def _rotate_key(call: Call) -> NewKey:
+    return await call.view.rotate_key(call.path["key"], overlap_s=call.body.overlap_s)
+
+
+async def _revoke_key(call: Call) -> KeyRow:
+    return await call.view.revoke_key(call.path["key"])
+
+
+async def _usage(call: Call) -> Usage:
+    return Usage(query=call.query, rows=await call.view.usage(call.query))
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("GET", "/status", "The plane as it stands", _status, PlaneStatus),
+    Endpoint(
+        "GET",
+        "/now",
+        "The last minute, from the counters",
+        _now,
+        Now,
+        query=NowQuery,
+        fails=("not_ready",),
+    ),
+    Endpoint("GET", "/document", "The document in force", _document, DocumentView),
+    Endpoint("GET", "/engines", "Replicas of the engines", _engines, EngineList),
+    Endpoint("GET", "/targets", "Places that can answer", _targets, TargetList),
+    Endpoint("GET", "/routing", "Models and their routes", _routes, RouteList),
+    Endpoint("GET", "/tenants", "Tenants", _tenants, TenantList),
+    Endpoint(
+        "POST",
+        "/tenants",
+        "Create a tenant",
+        _create_tenant,
+        TenantRow,
+        body=WantedTenant,
+        status=201,
+        fails=("conflict",),
+    ),
+    Endpoint(
+        "GET", "/tenants/{tenant}/keys", "Keys of a tenant", _keys, KeyList, fails=("not_found",)
+    ),
+    Endpoint(
+        "POST",
+        "/tenants/{tenant}/keys",
+        "Create a key; its token is shown this once",
+        _create_key,
+        NewKey,
+        body=WantedKey,
+        status=201,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint(
+        "POST",
+        "/keys/{key}/rotate",
+        "A new key like an old one, which expires after an overlap",
+        _rotate_key,
+        NewKey,
+        body=Rotation,
+        status=201,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint(
+        "DELETE",
+        "/keys/{key}",
+        "Revoke a key, at once",
+        _revoke_key,
+        KeyRow,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint("GET", "/usage", "Usage and cost from the ledger", _usage, Usage, query=UsageQuery),
+)
+"""All of `/api/v1`, in the order of the documentation."""
