@@ -232,6 +232,7 @@ CODES: dict[str, tuple[int, int]] = {
     "not_ready": (503, EXIT_WORLD),
     "out_of_space": (503, EXIT_WORLD),
     "bad_document": (400, EXIT_USAGE),
+    "secret_missing": (500, EXIT_WORLD),
     "conflict": (409, EXIT_NO),
     "unsupported": (501, EXIT_WORLD),
     "error": (500, EXIT_WORLD),
