@@ -11,6 +11,9 @@ import msgspec
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """What a damaged line must not smuggle into the ledger: a number that SQLite cannot hold."""
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+PerMtok = Annotated[int, msgspec.Meta(ge=0, le=2**47)]
+"""Nano-dollars per million tokens; times `Tokens` it is still a number of SQLite."""
 Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
 """Wall clock, seconds since the epoch, up to the year 9999."""
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=2**43)]
@@ -21,6 +24,7 @@ Outcome = Literal[
     "ok",  # the upstream finished its answer
     "cancelled",  # the client went away
     "refused",  # the upstream's 4xx: the caller's fault, passed on
+    "denied",  # the upstream's 401 or 403: the plane's credentials are wrong
     "rate_limited",  # 429
     "overloaded",  # 503, 529
     "server_error",  # other 5xx
@@ -46,13 +50,13 @@ class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True):
     target: str
     upstream_model: str
     cause: Cause
-    input_estimate: Whole
+    input_estimate: Tokens
     """Input tokens, estimated from the body."""
-    output_limit: Whole
+    output_limit: Tokens
     """Output tokens reserved."""
     reserved_nanousd: Whole | None = None
     """Money reserved for the request; None: no price known, or nothing to reserve against."""
-    price: tuple[Whole, Whole, Whole] | None = None
+    price: tuple[PerMtok, PerMtok, PerMtok] | None = None
     """Nano-dollars per million tokens: input, cached input, output; None: unknown."""
 
 
@@ -60,7 +64,7 @@ class Progress(msgspec.Struct, tag="more", tag_field="e"):
     """Output tokens relayed so far."""
 
     id: str
-    output: Whole
+    output: Tokens
 
 
 class Settled(msgspec.Struct, tag="end", tag_field="e", omit_defaults=True):
@@ -74,9 +78,9 @@ class Settled(msgspec.Struct, tag="end", tag_field="e", omit_defaults=True):
     """This attempt decided what the client saw."""
     status: Whole | None = None
     """The upstream's HTTP status, if there was one."""
-    input: Whole | None = None
-    cached_input: Whole | None = None
-    output: Whole | None = None
+    input: Tokens | None = None
+    cached_input: Tokens | None = None
+    output: Tokens | None = None
     cost_nanousd: Whole | None = None
     """None: unknown (no price, or usage absent)."""
     ttft_ms: Milliseconds | None = None

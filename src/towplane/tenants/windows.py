@@ -8,7 +8,7 @@ import time
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-__all__ = ["TOTAL", "Account", "Windows", "day_of", "windows_at"]
+__all__ = ["TOTAL", "Account", "Windows", "day_of", "next_window_s", "windows_at"]
 
 TOTAL = "total"
 _DAY_S = 86_400
@@ -43,3 +43,8 @@ def day_of(at: float) -> str:
 def _windows_of_day(day_number: int) -> Windows:
     day = time.strftime("%Y-%m-%d", time.gmtime(day_number * _DAY_S))
     return Windows(day, day[:7], TOTAL)
+
+
+def next_window_s(at: float) -> float:
+    """Seconds from a moment to the next UTC midnight, when some window may turn."""
+    return _DAY_S - at % _DAY_S

@@ -1,0 +1,165 @@
+"""The tables of the ledger and of the accounts, and how a database gets and keeps them.
+
+A new database is made from the tables below, without Alembic; one that is behind is migrated by the
+steps in `tenants/migrations`. The law: both ways end in the same schema (a test compares them).
+Money is whole nano-dollars, time whole microseconds since the epoch, a day ISO 8601 in UTC.
+"""
+
+import sqlalchemy as sa
+
+from towplane.parts.errors import Unsupported
+from towplane.parts.storage import Database
+
+__all__ = [
+    "HEAD",
+    "attempts",
+    "audit",
+    "journals",
+    "keys",
+    "metadata",
+    "open_attempts",
+    "open_schema",
+    "spend_by_writer",
+    "tenants",
+    "usage_by_day",
+]
+
+HEAD = "0001"
+"""The newest step of `tenants/migrations/versions`."""
+
+metadata = sa.MetaData()
+_Text, _Int, _Blob = sa.Text, sa.BigInteger, sa.LargeBinary
+
+
+def _whole(name: str) -> "sa.Column[int]":
+    return sa.Column(name, _Int, nullable=False)
+
+
+def _text(name: str) -> "sa.Column[str]":
+    return sa.Column(name, _Text, nullable=False)
+
+
+attempts = sa.Table(
+    "attempts",  # settled, never changed again; the request is the id up to its last dot
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    _whole("at_us"),
+    *(_text(name) for name in ("tenant", "key", "model", "target", "upstream_model", "cause")),
+    *(_text(name) for name in ("outcome", "usage")),
+    _whole("final"),
+    sa.Column("status", _Int),
+    *(sa.Column(name, _Int) for name in ("input", "cached_input", "output", "cost_nanousd")),
+    *(sa.Column(name, _Int) for name in ("ttft_us", "duration_us")),
+    sa.Index("attempts_by_time", "at_us"),
+    sqlite_with_rowid=False,
+)
+
+open_attempts = sa.Table(
+    "open_attempts",  # opened and not settled: running now, or left behind by a crash
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    _text("incarnation"),
+    sa.Column("opened", _Blob, nullable=False),  # the event, as in the journal
+    _whole("output"),
+    sqlite_with_rowid=False,
+)
+
+_SUMS = ("requests", "attempts", "measured", "estimated", "absent", "unpriced")
+_AMOUNTS = ("input", "cached_input", "output", "cost_nanousd")
+
+usage_by_day = sa.Table(
+    "usage_by_day",
+    metadata,
+    *(
+        sa.Column(name, _Text, primary_key=True)
+        for name in ("day", "tenant", "key", "model", "target")
+    ),
+    *(_whole(name) for name in _SUMS + _AMOUNTS),
+    sa.Index("usage_by_tenant", "tenant", "day"),
+    sqlite_with_rowid=False,
+)
+
+journals = sa.Table(
+    "journals",  # up to where each journal has been folded
+    metadata,
+    sa.Column("incarnation", _Text, primary_key=True),
+    *(_whole(name) for name in ("segment", "offset", "bad", "orphans")),
+    sa.Column("finished_us", _Int),
+    sqlite_with_rowid=False,
+)
+
+spend_by_writer = sa.Table(
+    "spend_by_writer",  # what one worker spent of the leases it held
+    metadata,
+    *(sa.Column(name, _Text, primary_key=True) for name in ("incarnation", "tenant", "key", "day")),
+    _whole("cost_nanousd"),
+    sqlite_with_rowid=False,
+)
+
+tenants = sa.Table(
+    "tenants",  # the created ones; those of the document stand in the document
+    metadata,
+    sa.Column("name", _Text, primary_key=True),
+    _text("record"),
+    sqlite_with_rowid=False,
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    _text("tenant"),
+    _text("record"),
+    sa.Index("keys_by_tenant", "tenant"),
+    sqlite_with_rowid=False,
+)
+
+audit = sa.Table(
+    "audit",  # append-only; its last number is the version of the accounts
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    _whole("at_us"),
+    *(_text(name) for name in ("actor", "action", "subject")),
+    *(sa.Column(name, _Text) for name in ("before", "after")),
+    sqlite_autoincrement=True,
+)
+
+
+def open_schema(database: Database) -> None:
+    """Make the tables of a new database, or bring an older one to this version."""
+    found = _revision(database)
+    if found == HEAD:
+        return
+    if found is not None:
+        _migrate(database, found)
+        return
+    with database.write() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):  # another process was first
+            metadata.create_all(connection)
+            connection.exec_driver_sql(
+                "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+            )
+            connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+
+
+def _revision(database: Database) -> str | None:
+    with database.read() as connection:
+        known = connection.exec_driver_sql(
+            "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+        ).first()
+        if known is None:
+            return None
+        row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+        return None if row is None else str(row[0])
+
+
+def _migrate(database: Database, found: str) -> None:
+    if found > HEAD:
+        raise Unsupported(
+            f"{database.path} was written by a newer towplane (schema {found}, here {HEAD})",
+            next_step="install that version again, or restore an older backup",
+        )
+    from towplane.tenants.migrations.run import upgrade  # Alembic only when it is needed
+
+    upgrade(database)

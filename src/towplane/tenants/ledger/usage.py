@@ -1,0 +1,122 @@
+"""Questions to the ledger: who used what in which days, and what is spent of a window.
+
+Reads inside a transaction that somebody else owns. The law: a cost that is not known is None, and a
+sum that leaves some out says how many.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from towplane.tenants.ledger.schema import usage_by_day
+from towplane.tenants.windows import TOTAL, Account, windows_at
+
+__all__ = ["UsageBy", "UsageRow", "balances", "spent", "usage"]
+
+UsageBy = Literal["tenant", "key", "model", "target", "day"]
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tenant, key, model, target or day used."""
+
+    name: str
+    requests: int
+    attempts: int
+    measured: int
+    """Attempts whose usage the upstream told."""
+    estimated: int
+    """Attempts whose usage the plane counted itself."""
+    absent: int
+    """Attempts of which nobody knows what they used."""
+    input: int
+    cached_input: int
+    """Inside `input`."""
+    output: int
+    cost_nanousd: int | None
+    """Of the attempts with a known cost; None where there is none."""
+    unpriced: int
+    """Attempts with known usage and no known price; their cost is not in `cost_nanousd`."""
+
+
+def usage(
+    connection: sa.Connection,
+    *,
+    by: UsageBy,
+    since: str | None,
+    until: str | None,
+    tenant: str | None,
+) -> list[UsageRow]:
+    """Rows by name; `since` and `until` are days, both included."""
+    table = usage_by_day.c
+    name = table[by]
+    columns = [
+        sa.cast(sa.func.sum(table[field]), sa.BigInteger).label(field)
+        for field in UsageRow.__struct_fields__
+        if field != "name"
+    ]
+    query = sa.select(name.label("name"), *columns).group_by(name).order_by(name)
+    if since is not None:
+        query = query.where(table.day >= since)
+    if until is not None:
+        query = query.where(table.day <= until)
+    if tenant is not None:
+        query = query.where(table.tenant == tenant)
+    return [_row(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def spent(connection: sa.Connection, account: Account, window: str) -> int:
+    """The known cost of what `account` had in `window` (a name of `windows.Windows`)."""
+    table = usage_by_day.c
+    column = table.tenant if account.kind == "tenant" else table.key
+    query = sa.select(sa.func.coalesce(sa.func.sum(table.cost_nanousd), 0)).where(
+        column == account.name
+    )
+    if window != TOTAL:
+        query = query.where(table.day.between(window, window + "~"))  # a month holds its days
+    return int(connection.execute(query).scalar_one())
+
+
+def balances(connection: sa.Connection, now: float) -> dict[tuple[Account, str], int]:
+    """What every account has spent in the windows that hold `now`; those without spend are out."""
+    table = usage_by_day.c
+    today = windows_at(now)
+    totals: dict[tuple[Account, str], int] = {}
+    for window in today:
+        query = sa.select(table.tenant, table.key, sa.func.sum(table.cost_nanousd))
+        if window != TOTAL:
+            query = query.where(table.day.between(window, window + "~"))
+        for tenant, key, cost in connection.execute(query.group_by(table.tenant, table.key)):
+            for account in (Account("tenant", tenant), Account("key", key)):
+                totals[account, window] = totals.get((account, window), 0) + int(cost)
+    return totals
+
+
+def spent_by_incarnation(
+    connection: sa.Connection, incarnation: str
+) -> dict[tuple[Account, str], int]:
+    """What one worker has spent, by account and by each window its attempts belong to."""
+    totals: dict[tuple[Account, str], int] = {}
+    rows = connection.exec_driver_sql(
+        "SELECT tenant, key, day, cost_nanousd FROM spend_by_writer WHERE incarnation = ?",
+        (incarnation,),
+    )
+    for tenant, key, day, cost in rows:
+        for place in _places(tenant, key, day):
+            totals[place] = totals.get(place, 0) + cost
+    return totals
+
+
+def _places(tenant: str, key: str, day: str) -> Iterator[tuple[Account, str]]:
+    for account in (Account("tenant", tenant), Account("key", key)):
+        for window in (day, day[:7], TOTAL):
+            yield account, window
+
+
+def _row(row: dict[str, object]) -> UsageRow:
+    found = msgspec.convert(row, UsageRow)
+    costed = found.measured + found.estimated - found.unpriced
+    if costed == 0 and not found.cost_nanousd:
+        return msgspec.structs.replace(found, cost_nanousd=None)
+    return found
