@@ -24,6 +24,7 @@ __all__ = [
     "KeyRecord",
     "KeyRing",
     "Minted",
+    "RetiredSecret",
     "TenantRecord",
     "digest_of",
     "load_pepper",
@@ -54,13 +55,22 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     """None for one that the document declares."""
 
 
+class RetiredSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret that rotation has replaced and that still works until `expires_at`."""
+
+    digest: bytes
+    expires_at: float
+
+
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is kept of a key."""
+    """All that is kept of a key. Rotation gives it a new secret and leaves its id, limits, budget
+    and spend as they are: a budget cannot be refilled by rotating."""
 
     id: str
-    """The public id: safe in logs, reports and metrics of the ledger."""
+    """The public id: safe in logs, reports and the ledger."""
     tenant: str
     digest: bytes
+    retired: list[RetiredSecret] = []
     name: str = ""
     label: str = ""
     project: str = ""
@@ -88,9 +98,10 @@ class Minted(NamedTuple):
     token: str
 
 
-def mint() -> Minted:
-    """A new key of 257 random bits."""
-    public_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))
+def mint(public_id: str | None = None) -> Minted:
+    """A new key of 257 random bits; with a public id, a new secret for that key."""
+    if public_id is None:
+        public_id = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_CHARS))
     secret = "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_CHARS))
     return Minted(public_id, f"tp-{public_id}-{secret}")
 
@@ -132,8 +143,9 @@ class KeyRing:
         key = self._by_id.get(token[3 : 3 + _ID_CHARS], _NOBODY)
         hasher = self._hasher.copy()
         hasher.update(token)
-        if not hmac.compare_digest(hasher.digest(), key.digest) or key is _NOBODY:
-            raise _refusal("key-unknown")
+        digest = hasher.digest()
+        if not hmac.compare_digest(digest, key.digest) or key is _NOBODY:
+            _allow_retired(digest, key, now)
         if key.revoked_at is not None or key.expires_at is not None:
             state = key.state(now)
             if state != "active":
@@ -159,6 +171,16 @@ def load_pepper(path: Path, *, create: bool = True) -> bytes:
             next_step=f"restore {path} from a backup",
         )
     return pepper
+
+
+def _allow_retired(digest: bytes, key: KeyRecord, now: float) -> None:
+    """Return if `digest` is a secret of this key that still works after a rotation."""
+    for secret in key.retired:
+        if hmac.compare_digest(digest, secret.digest):
+            if secret.expires_at > now:
+                return
+            raise _refusal("key-expired")
+    raise _refusal("key-unknown")
 
 
 def _create_pepper(path: Path) -> None:

@@ -151,10 +151,13 @@ class Ledger:
         since: str | None = None,
         until: str | None = None,
         tenant: str | None = None,
+        model: str | None = None,
     ) -> list[UsageRow]:
         """What was used, by name; `since` and `until` are UTC days, both included."""
         with self._database.read() as connection:
-            return questions.usage(connection, by=by, since=since, until=until, tenant=tenant)
+            return questions.usage(
+                connection, by=by, since=since, until=until, tenant=tenant, model=model
+            )
 
     def spent(self, account: Account, window: str) -> int:
         """What `account` has spent in a window, in nano-dollars, as far as folded."""

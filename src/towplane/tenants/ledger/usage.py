@@ -30,10 +30,10 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts whose usage the plane counted itself."""
     absent: int
     """Attempts of which nobody knows what they used."""
-    input: int
-    cached_input: int
-    """Inside `input`."""
-    output: int
+    input_tokens: int
+    cached_input_tokens: int
+    """Inside the input tokens."""
+    output_tokens: int
     cost_nanousd: int | None
     """Of the attempts with a known cost; None where there is none."""
     unpriced: int
@@ -47,22 +47,26 @@ def usage(
     since: str | None,
     until: str | None,
     tenant: str | None,
+    model: str | None,
 ) -> list[UsageRow]:
-    """Rows by name; `since` and `until` are days, both included."""
+    """Rows by spend, then name; days ascend. `since` and `until` are days, both included."""
     table = usage_by_day.c
     name = table[by]
     columns = [
-        sa.cast(sa.func.sum(table[field]), sa.BigInteger).label(field)
+        sa.func.sum(table[field.removesuffix("_tokens")]).label(field)
         for field in UsageRow.__struct_fields__
         if field != "name"
     ]
-    query = sa.select(name.label("name"), *columns).group_by(name).order_by(name)
+    query = sa.select(name.label("name"), *columns).group_by(name)
+    query = query.order_by(*([name] if by == "day" else [sa.desc("cost_nanousd"), name]))
     if since is not None:
         query = query.where(table.day >= since)
     if until is not None:
         query = query.where(table.day <= until)
     if tenant is not None:
         query = query.where(table.tenant == tenant)
+    if model is not None:
+        query = query.where(table.model == model)
     return [_row(dict(row)) for row in connection.execute(query).mappings()]
 
 
