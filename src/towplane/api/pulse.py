@@ -45,7 +45,7 @@ class Pulse:
 
     def __init__(self, view: PlaneView, clock: Clock | None = None) -> None:
         self._view = view
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._snapshots: deque[Snapshot] = deque()
         self._beat = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +60,7 @@ class Pulse:
     async def look(self) -> None:
         """Take one snapshot and wake those who wait for it."""
         samples = await self._view.samples()
-        snapshot = snap(self._clock.monotonic(), self._clock.wall(), samples)
+        snapshot = snap(self.clock.monotonic(), self.clock.wall(), samples)
         self._snapshots.append(snapshot)
         self._thin(snapshot.at)
         self._chart()

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
-from towplane.monitoring.now import Now
+from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
 from towplane.tenants.spec import Budget, Limits
 
@@ -20,6 +20,7 @@ __all__ = [
     "EngineView",
     "KeyRow",
     "LedgerView",
+    "ModelNow",
     "NewKey",
     "Now",
     "PlaneStatus",

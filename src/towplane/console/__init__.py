@@ -1,0 +1,1 @@
+"""The web pages of the admin port: rendered on the server, readable without script."""

@@ -1,0 +1,120 @@
+"""The verdict: is it well, and if not, where?
+
+Pure: the plane's status and its last minute in, concerns in words out, the worst first. It knows no
+page. Thresholds are starting values; each says where it comes from.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from towplane.api.readiness import readiness
+from towplane.api.views import Now, PlaneStatus
+from towplane.console import words
+
+__all__ = ["Concern", "Level", "verdict"]
+
+Level = Literal["well", "look", "act"]
+
+# llm-d's alert pack: errors above 1 % warn, above 5 % are critical.
+ERRORS_LOOK, ERRORS_ACT = 0.01, 0.05
+# Stage 3 and 4 of the degradation spiral: retries amplify load, then the plane collapses.
+AMPLIFICATION_LOOK, AMPLIFICATION_ACT = 1.2, 1.5
+GOODPUT_LOOK, GOODPUT_ACT = 0.99, 0.9
+# Some seconds of a busy plane; the fold runs every second.
+LAG_EVENTS_LOOK = 20_000
+
+
+class Concern(Struct, frozen=True, kw_only=True):
+    """One thing that is not well, and the part of the page that shows it."""
+
+    level: Level
+    say: str
+    part: str
+
+
+def verdict(status: PlaneStatus, now: Now | None) -> list[Concern]:
+    """What somebody should look at or act on; empty: all is well."""
+    found = [
+        *_document(status),
+        *_workers(status),
+        *_routes(status),
+        *_targets(status),
+        *_ledger(status),
+        *(_traffic(now) if now is not None else ()),
+    ]
+    return sorted(found, key=lambda concern: concern.level != "act")
+
+
+def _document(status: PlaneStatus) -> list[Concern]:
+    if status.document.is_valid:
+        return []
+    errors = len(status.document.errors)
+    plural = "" if errors == 1 else "s"
+    say = (
+        f"The new document was refused ({errors} error{plural}); "
+        f"the one of {words.clock(status.document.loaded_at)} stays in force."
+    )
+    return [Concern(level="act", say=say, part="document")]
+
+
+def _workers(status: PlaneStatus) -> list[Concern]:
+    serving = sum(worker.state == "serving" for worker in status.workers)
+    if serving == 0:
+        return [Concern(level="act", say="No gateway worker is serving.", part="workers")]
+    if serving < len(status.workers):
+        say = f"{serving} of {len(status.workers)} gateway workers serve."
+        return [Concern(level="look", say=say, part="workers")]
+    return []
+
+
+def _routes(status: PlaneStatus) -> list[Concern]:
+    return [
+        Concern(level="act", say=f"Nothing can answer for {model}: {route.reason}.", part="models")
+        for model, route in readiness(status).routes.items()
+        if not route.ready
+    ]
+
+
+def _targets(status: PlaneStatus) -> list[Concern]:
+    return [
+        Concern(
+            level="look",
+            say=f"{target.name} is {target.state}"
+            + (f": {target.reason}." if target.reason else "."),
+            part="targets",
+        )
+        for target in status.targets
+        if target.state in ("open", "down")
+    ]
+
+
+def _ledger(status: PlaneStatus) -> list[Concern]:
+    found = []
+    ledger = status.ledger
+    if ledger.bad_lines:
+        say = f"{ledger.bad_lines} journal lines could not be read; the ledger may lack attempts."
+        found.append(Concern(level="act", say=say, part="ledger"))
+    if ledger.lag_events is not None and ledger.lag_events > LAG_EVENTS_LOOK:
+        say = f"The ledger is {ledger.lag_events:,} events behind the journal."
+        found.append(Concern(level="look", say=say, part="ledger"))
+    return found
+
+
+def _traffic(now: Now) -> list[Concern]:
+    found = []
+    if now.error_share is not None and now.error_share > ERRORS_LOOK:
+        say = f"{words.share(now.error_share)} of the requests could not be answered."
+        found.append(Concern(level=_level(now.error_share > ERRORS_ACT), say=say, part="figures"))
+    if now.amplification is not None and now.amplification > AMPLIFICATION_LOOK:
+        say = f"Retries amplify the load: {now.amplification:.2f} attempts for each request."
+        is_bad = now.amplification > AMPLIFICATION_ACT
+        found.append(Concern(level=_level(is_bad), say=say, part="figures"))
+    if now.goodput is not None and now.goodput < GOODPUT_LOOK:
+        say = f"Only {words.share(now.goodput)} of the requests met their SLO."
+        found.append(Concern(level=_level(now.goodput < GOODPUT_ACT), say=say, part="figures"))
+    return found
+
+
+def _level(is_bad: bool) -> Level:
+    return "act" if is_bad else "look"

@@ -1,0 +1,249 @@
+"""A plane that nobody runs: `FakePlaneView` answers the admin port's doors from plain values.
+
+For tests of the API and the console, and for looking at the pages. Its figures are set by hand or
+made by `serve_traffic`, without randomness.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from towplane.api.views import (
+    DocumentView,
+    EngineView,
+    KeyRow,
+    LedgerView,
+    NewKey,
+    PlaneStatus,
+    RouteView,
+    Slos,
+    TargetView,
+    TenantRow,
+    UsageQuery,
+    UsageRow,
+    WantedKey,
+    WantedTenant,
+    WorkerView,
+)
+from towplane.monitoring.catalogue import CATALOGUE, edges
+from towplane.monitoring.series import Sample
+from towplane.parts.errors import Conflict, NotFound
+from towplane.tenants.spec import Budget, Limits
+
+__all__ = ["SECRET", "START", "FakePlaneView", "a_status"]
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SECRET = "tp-fakekeyid22-thesecretthatmustneverreachanypage"
+
+_TTFT_EDGES = edges("towplane_ttft_seconds", [0.8])
+
+
+def a_status() -> PlaneStatus:
+    """A plane of one engine replica, one provider and two routes; all is well."""
+    return PlaneStatus(
+        plane="first-light",
+        tier="onprem",
+        version="0.1.0",
+        started_at=START - timedelta(hours=3),
+        serving="http://127.0.0.1:8080",
+        admin="http://127.0.0.1:9090",
+        document=DocumentView(
+            path="/etc/towplane/plane.yaml",
+            digest="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            loaded_at=START - timedelta(minutes=50),
+            applied=2,
+        ),
+        workers=[
+            WorkerView(
+                number=number,
+                pid=None,
+                state="serving",
+                in_flight=3 + number,
+                connections=40,
+                since=START - timedelta(hours=3),
+            )
+            for number in range(2)
+        ],
+        engines=[
+            EngineView(
+                engine="embedded",
+                replica=0,
+                target="embedded/0",
+                kind="llama.cpp",
+                state="ready",
+                port=41233,
+                pid=None,
+                version="b10068",
+                weights="SmolLM2-135M-Instruct.Q4_1.gguf",
+                licence="Apache-2.0",
+                restarts=1,
+                since=START - timedelta(minutes=42),
+            )
+        ],
+        targets=[
+            TargetView(
+                name="embedded/0",
+                kind="engine",
+                state="ready",
+                routes=["smollm2-135m-instruct"],
+                in_flight=4,
+                attempts=18_204,
+                failures=12,
+            ),
+            TargetView(
+                name="spare/gpt-large",
+                kind="provider",
+                state="ready",
+                routes=["chat", "smollm2-135m-instruct"],
+                in_flight=0,
+                attempts=310,
+                failures=0,
+            ),
+        ],
+        routes=[
+            RouteView(
+                model="chat",
+                choose="least-in-flight",
+                targets=["spare/gpt-large"],
+            ),
+            RouteView(
+                model="smollm2-135m-instruct",
+                choose="least-in-flight",
+                targets=["embedded/0"],
+                fallback=["spare/gpt-large"],
+                slo=Slos(ttft_s=0.8, itl_s=0.1),
+            ),
+        ],
+        ledger=LedgerView(lag_events=3, folded=74_120, last_fold=START - timedelta(seconds=1)),
+    )
+
+
+class FakePlaneView:
+    """A `PlaneView` of plain values; change `state`, `counted` and `rows` as a test needs."""
+
+    def __init__(self) -> None:
+        self.state = a_status()
+        self.counted: list[Sample] = []
+        self.rows = [
+            UsageRow(
+                name="globex",
+                requests=18_002,
+                attempts=18_500,
+                input_tokens=9_812_400,
+                cached_input_tokens=4_100_000,
+                output_tokens=2_401_118,
+                measured=18_496,
+                estimated=4,
+                absent=0,
+                cost_nanousd=1_204_500_000_250,
+                unpriced=0,
+            ),
+            UsageRow(
+                name="default",
+                requests=212,
+                attempts=214,
+                input_tokens=31_000,
+                cached_input_tokens=0,
+                output_tokens=40_100,
+                measured=213,
+                estimated=0,
+                absent=1,
+                cost_nanousd=0,
+                unpriced=214,
+            ),
+        ]
+        self.people = {
+            name: TenantRow(name=name, source="document", limits=Limits(), budget=Budget())
+            for name in ("default", "globex")
+        }
+        self.made: dict[str, KeyRow] = {}
+        self.questions: list[UsageQuery] = []
+
+    def status(self) -> PlaneStatus:
+        """The state as it was set."""
+        return self.state
+
+    async def samples(self) -> list[Sample]:
+        """The samples as they were set."""
+        return self.counted
+
+    async def usage(self, query: UsageQuery) -> list[UsageRow]:
+        """The rows as they were set, whatever was asked."""
+        self.questions.append(query)
+        return self.rows
+
+    async def tenants(self) -> list[TenantRow]:
+        """Tenants by name."""
+        return [self.people[name] for name in sorted(self.people)]
+
+    async def create_tenant(self, wanted: WantedTenant) -> TenantRow:
+        """A tenant in memory."""
+        if wanted.name in self.people:
+            raise Conflict(f"the tenant {wanted.name} exists already")
+        row = TenantRow(
+            name=wanted.name, source="created", limits=wanted.limits, budget=wanted.budget
+        )
+        self.people[wanted.name] = row
+        return row
+
+    async def keys(self, tenant: str) -> list[KeyRow]:
+        """Keys made so far."""
+        self._known(tenant)
+        return [key for key in self.made.values() if key.tenant == tenant]
+
+    async def create_key(self, tenant: str, wanted: WantedKey) -> NewKey:
+        """A key in memory; its token is always `SECRET`."""
+        self._known(tenant)
+        name = f"key{len(self.made)}"
+        self.made[name] = KeyRow(id=name, tenant=tenant, state="active", label=wanted.label)
+        return NewKey(id=name, tenant=tenant, token=SECRET)
+
+    async def rotate_key(self, key: str, *, overlap_s: float) -> NewKey:
+        """A second key for the same tenant; the first one gets an end."""
+        old = self._key(key)
+        old.expires_at = START + timedelta(seconds=overlap_s)
+        return await self.create_key(old.tenant, WantedKey(label=old.label))
+
+    async def revoke_key(self, key: str) -> KeyRow:
+        """Mark the key."""
+        row = self._key(key)
+        row.state = "revoked"
+        return row
+
+    def serve_traffic(self, beat: int) -> None:
+        """Let the counters stand as after `beat` steps of a steady load with a slow swell."""
+        swell = 40 + 12 * (beat % 30 - 15 if beat % 30 > 15 else 15 - beat % 30) / 15
+        requests = round(beat * swell) + beat
+        model = "smollm2-135m-instruct"
+        self.counted = [
+            Sample("towplane_requests_total", (model, "ok", "met"), requests),
+            Sample("towplane_requests_total", (model, "ok", "missed"), beat // 3),
+            Sample("towplane_requests_total", (model, "failed", "missed"), beat // 60),
+            Sample("towplane_requests_total", ("other", "refused", "none"), beat // 4),
+            Sample("towplane_attempts_total", (model, "embedded/0", "first", "ok"), requests),
+            Sample("towplane_attempts_total", (model, "embedded/0", "retry", "ok"), beat),
+            Sample("towplane_refusals_total", ("not_found",), beat // 4),
+            Sample("towplane_tokens_total", (model, "input", "measured"), requests * 120),
+            Sample("towplane_tokens_total", (model, "output", "measured"), requests * 64),
+            Sample("towplane_inflight_requests", (model,), 3 + beat % 5),
+            Sample("towplane_queued_requests", (), 0),
+            _spread("towplane_ttft_seconds", model, requests, _TTFT_EDGES, 3),
+            _spread("towplane_itl_seconds", model, requests * 63, None, 2),
+        ]
+
+    def _known(self, tenant: str) -> None:
+        if tenant not in self.people:
+            raise NotFound(f"there is no tenant {tenant}", next_step="towplane tenants list")
+
+    def _key(self, key: str) -> KeyRow:
+        if key not in self.made:
+            raise NotFound(f"there is no key {key}")
+        return self.made[key]
+
+
+def _spread(
+    family: str, model: str, whole: int, own: tuple[float, ...] | None, peak: int
+) -> Sample:
+    """A histogram with most of its counts around one bucket."""
+    buckets = [0] * (len(own or CATALOGUE[family].edges) + 1)
+    for offset, share in ((-1, 0.2), (0, 0.6), (1, 0.15), (2, 0.05)):
+        buckets[peak + offset] = round(whole * share)
+    return Sample(family, (model,), 0, buckets, whole * 0.2, own)
