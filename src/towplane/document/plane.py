@@ -7,7 +7,7 @@ from msgspec import field
 from towplane.engines.spec import EngineSpec
 from towplane.monitoring.spec import MonitoringSpec
 from towplane.parts.section import Section
-from towplane.parts.units import Address, Count, Duration, Path, Secret, Size
+from towplane.parts.units import Address, AtLeastOne, Duration, Path, Secret, Size, Timeout
 from towplane.providers.spec import ProviderSpec
 from towplane.routing.spec import RouteSpec
 from towplane.tenants.spec import TenantSpec
@@ -23,18 +23,18 @@ class TlsSpec(Section, frozen=True, kw_only=True):
 class HttpLimits(Section, frozen=True, kw_only=True):
     """What a stranger may ask of the serving port."""
 
-    headers: Count = 100
+    headers: AtLeastOne = 100
     header_bytes: Size = 32 * 1024
     body_bytes: Size = field(name="body", default=32 * 1024 * 1024)
-    connections: Count = 10_000
+    connections: AtLeastOne = 10_000
     """Open connections per worker."""
-    header_timeout_s: Duration = field(name="header_timeout", default=10.0)
+    header_timeout_s: Timeout = field(name="header_timeout", default=10.0)
     """From the first byte of a request (or the accept) to the end of its head."""
-    body_timeout_s: Duration = field(name="body_timeout", default=60.0)
+    body_timeout_s: Timeout = field(name="body_timeout", default=60.0)
     """From the end of the head to the end of the body."""
-    idle_timeout_s: Duration = field(name="idle_timeout", default=75.0)
+    idle_timeout_s: Timeout = field(name="idle_timeout", default=75.0)
     """Between requests on one connection."""
-    write_timeout_s: Duration = field(name="write_timeout", default=60.0)
+    write_timeout_s: Timeout = field(name="write_timeout", default=60.0)
     """A client that takes nothing for so long is gone."""
 
 
@@ -42,7 +42,7 @@ class GatewaySpec(Section, frozen=True, kw_only=True):
     """The serving port."""
 
     listen: Address = "127.0.0.1:8080"
-    workers: Count = 1
+    workers: AtLeastOne = 1
     """Processes that share the port."""
     tls: TlsSpec | None = None
     limits: HttpLimits = HttpLimits()

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import field
 
 from towplane.parts.section import Section
-from towplane.parts.units import Count, Date, Duration, Path, TokenPrice
+from towplane.parts.units import AtLeastOne, Date, Duration, Path, Timeout, TokenPrice, Weights
 
 
 class EnginePrice(Section, frozen=True, kw_only=True):
@@ -24,10 +24,10 @@ class RestartSpec(Section, frozen=True, kw_only=True):
     first_s: Duration = field(name="first", default=0.5)
     """Wait before the first restart; doubled each time."""
     longest_s: Duration = field(name="longest", default=30.0)
-    give_up_after: Count = 5
+    give_up_after: AtLeastOne = 5
     """This many crashes within `window` are a crash loop: the replica stays down and says why. So
     are this many starts in a row that never became ready, however long each took."""
-    window_s: Duration = field(name="window", default=120.0)
+    window_s: Timeout = field(name="window", default=120.0)
 
 
 class EngineSpec(Section, frozen=True, kw_only=True):
@@ -35,18 +35,18 @@ class EngineSpec(Section, frozen=True, kw_only=True):
 
     engine: Literal["llama.cpp"]
     """Which engine; a version may be pinned later as `vllm==0.33.0`."""
-    weights: str
+    weights: Weights
     """Where the weights are: `package:DISTRIBUTION/FILE` (a file inside an installed Python
     package) or `file:PATH`."""
     on: Literal["local"] = "local"
-    replicas: Count = 1
+    replicas: AtLeastOne = 1
     binary: Path | None = None
     """The server's program; None: the packaged one, else `llama-server` on PATH."""
-    context: Count = 4096
+    context: AtLeastOne = 4096
     """Tokens of context, divided among the parallel slots."""
-    parallel: Count = 4
-    threads: Count = 1
-    ready_within_s: Duration = field(name="ready_within", default=120.0)
+    parallel: AtLeastOne = 4
+    threads: AtLeastOne = 1
+    ready_within_s: Timeout = field(name="ready_within", default=120.0)
     """A replica that is not ready by then counts as crashed."""
     stalled_s: Duration = field(name="stalled", default=120.0)
     """A replica that has work and makes no progress for so long counts as crashed."""

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from towplane.parts.errors import Platform
 
-__all__ = ["SecretMissing", "Sealed", "resolve_secret"]
+__all__ = ["Sealed", "SecretMissing", "resolve_secret"]
 
 _MOST_BYTES = 64 * 1024
 

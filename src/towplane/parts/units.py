@@ -4,8 +4,8 @@ A field of a section says its unit in its type (`Duration`, `Size`, `Share`, `Mo
 document reads the text through `PARSERS[unit]`; JSON Schema is made from `SCHEMAS`, which accept
 what the parsers accept as far as a pattern can say it. This module knows no section and no file.
 
-The law: a text means one value or is refused; nothing is rounded. A parser raises `UnitError`, which
-says what was expected and never repeats a text that could be a secret.
+The law: a text means one value or is refused; nothing is rounded. A parser raises `UnitError`,
+which says what was expected and never repeats a text that could be a secret.
 """
 
 import re
@@ -37,6 +37,7 @@ __all__ = [
     "UnitError",
     "Url",
     "Weights",
+    "is_loopback",
     "split_address",
 ]
 
@@ -175,6 +176,19 @@ def split_address(address: str) -> tuple[str, int]:
     """`host:port` as its two parts, an IPv6 host without its brackets."""
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach `host:port`."""
+    import ipaddress
+
+    host, _ = split_address(address)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _match(unit: str, text: str, pattern: str = "") -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import field
 
 from towplane.parts.section import Section
-from towplane.parts.units import Count, Duration, Rate, Share
+from towplane.parts.units import AtLeastOne, Count, Rate, Share, Timeout
 
 
 class TargetSpec(Section, frozen=True, kw_only=True):
@@ -22,11 +22,11 @@ class TargetSpec(Section, frozen=True, kw_only=True):
 class Timeouts(Section, frozen=True, kw_only=True):
     """Each clock of an attempt; `total` covers the whole request with its retries."""
 
-    connect_s: Duration = field(name="connect", default=2.0)
-    first_token_s: Duration = field(name="first_token", default=60.0)
+    connect_s: Timeout = field(name="connect", default=2.0)
+    first_token_s: Timeout = field(name="first_token", default=60.0)
     """From the request sent to the first token (streamed) or the first byte (not streamed)."""
-    between_tokens_s: Duration = field(name="between_tokens", default=30.0)
-    total_s: Duration = field(name="total", default=600.0)
+    between_tokens_s: Timeout = field(name="between_tokens", default=30.0)
+    total_s: Timeout = field(name="total", default=600.0)
 
 
 class Retries(Section, frozen=True, kw_only=True):
@@ -35,32 +35,32 @@ class Retries(Section, frozen=True, kw_only=True):
     share: Share = 0.2
     floor: Rate = 1.0
     """Retries per second that are always allowed."""
-    window_s: Duration = field(name="window", default=10.0)
-    most: Count = 3
+    window_s: Timeout = field(name="window", default=10.0)
+    most: AtLeastOne = 3
     """Attempts of one request, the first included."""
 
 
 class Breaker(Section, frozen=True, kw_only=True):
     """When a target is left alone for a while."""
 
-    failures: Count = 5
+    failures: AtLeastOne = 5
     """Consecutive failures that open it."""
     share: Share = 0.5
     """Or this share of failures among at least `volume` attempts within `window`."""
-    volume: Count = 20
-    window_s: Duration = field(name="window", default=10.0)
-    open_s: Duration = field(name="open", default=5.0)
+    volume: AtLeastOne = 20
+    window_s: Timeout = field(name="window", default=10.0)
+    open_s: Timeout = field(name="open", default=5.0)
     """How long it stays open before one attempt may probe; doubled at each failed probe."""
-    longest_s: Duration = field(name="longest", default=60.0)
+    longest_s: Timeout = field(name="longest", default=60.0)
 
 
 class Slo(Section, frozen=True, kw_only=True):
     """What a good answer of this route is; goodput counts the requests that met all of it."""
 
-    ttft_s: Duration | None = field(name="ttft", default=None)
-    itl_s: Duration | None = field(name="itl", default=None)
+    ttft_s: Timeout | None = field(name="ttft", default=None)
+    itl_s: Timeout | None = field(name="itl", default=None)
     """Mean gap between tokens of one request."""
-    total_s: Duration | None = field(name="total", default=None)
+    total_s: Timeout | None = field(name="total", default=None)
 
 
 class RouteSpec(Section, frozen=True, kw_only=True):
