@@ -82,6 +82,9 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     revoked_at: float | None = None
 
+    def __repr__(self) -> str:
+        return f"KeyRecord({self.id}, {self.tenant})"
+
     def state(self, now: float) -> Literal["active", "revoked", "expired"]:
         """Whether the key opens the door at `now`."""
         if self.revoked_at is not None and self.revoked_at <= now:
