@@ -15,6 +15,8 @@ class Sparkline(NamedTuple):
     """Lines of `x,y x,y` points in a box of WIDTH × HEIGHT, and the dots of lone points."""
 
     lines: list[str]
+    areas: list[str]
+    """Under each line, down to 0."""
     dots: list[tuple[str, str]]
     least: float
     most: float
@@ -38,9 +40,15 @@ def sparkline(values: Sequence[float | None], slots: int) -> Sparkline | None:
         x = WIDTH * place / max(1, slots - 1)
         y = HEIGHT - 1.5 - (HEIGHT - 3) * (value / most if most else 0.0)
         runs[-1].append((f"{x:.1f}", f"{y:.1f}"))
+    long = [run for run in runs if len(run) > 1]
     return Sparkline(
-        [" ".join(f"{x},{y}" for x, y in run) for run in runs if len(run) > 1],
+        [_points(run) for run in long],
+        [_points([(run[0][0], str(HEIGHT)), *run, (run[-1][0], str(HEIGHT))]) for run in long],
         [run[0] for run in runs if len(run) == 1],
         min(known),
         most,
     )
+
+
+def _points(run: Sequence[tuple[str, str]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in run)

@@ -35,6 +35,16 @@ __all__ = ["STREAMS", "pages"]
 
 STREAMS = 16
 """Live pages at the same time; each costs one rendering every two seconds."""
+SHADES = {
+    "ready": "ready",
+    "serving": "ready",
+    "draining": "draining",
+    "open": "open",
+    "down": "down",
+    "crash-loop": "down",
+    "failed": "down",
+}
+"""Word of a state → the colour beside it; every other word is worth a look."""
 SPEND_S = 5.0
 """How long the tenants' spend is kept before the ledger is asked again."""
 
@@ -72,6 +82,7 @@ class _Console:
             charts=charts,
             windows=WINDOWS,
             sources=SOURCES,
+            shades=SHADES,
             needs_token=desk.gate.needs_token,
         )
 

@@ -136,7 +136,7 @@ def sheet(
 def _measured(now: Now | None) -> str:
     if now is None or now.window_s is None:
         return "measuring: the first figures come within seconds"
-    return f"over the last {words.duration(round(now.window_s))}"
+    return f"over the last {words.span(now.window_s)}"
 
 
 def _cards(status: PlaneStatus, now: Now | None, trend: Sequence[Point]) -> list[Card]:

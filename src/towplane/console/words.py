@@ -61,17 +61,17 @@ def times(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 ms`, `350 ms`, `1.24 s`, `12 min`, `3 h`, `5 d`."""
+    """`0.4 ms`, `350 ms`, `1.24 s`, `12 min`, `3.5 h`, `5 d`."""
     if seconds is None:
         return ABSENT
     if seconds < 0.9995:
         return f"{_three(seconds * 1000)} ms"
     if seconds < 119.5:
         return f"{_three(seconds)} s"
-    if seconds < 120 * 60:
+    if seconds < 90 * 60:
         return f"{round(seconds / 60)} min"
     if seconds < 48 * 3600:
-        return f"{round(seconds / 3600)} h"
+        return f"{seconds / 3600:.1f} h"
     return f"{round(seconds / 86400)} d"
 
 
@@ -93,16 +93,16 @@ def money(nanousd: int | None) -> str:
 
 
 def ago(then: datetime | None, now: datetime) -> str:
-    """An age: `just now`, `40 s ago`, `3 h ago`."""
+    """An age: `just now`, `40 s ago`, `3.5 h ago`."""
     if then is None:
         return ABSENT
     seconds = (now - then).total_seconds()
-    return "just now" if seconds < 2 else f"{_whole(seconds)} ago"
+    return "just now" if seconds < 2 else f"{span(seconds)} ago"
 
 
 def lasting(then: datetime | None, now: datetime) -> str:
-    """How long something has been so: `40 s`, `3 h`."""
-    return ABSENT if then is None else _whole(max(0.0, (now - then).total_seconds()))
+    """How long something has been so: `40 s`, `3.5 h`."""
+    return ABSENT if then is None else span(max(0.0, (now - then).total_seconds()))
 
 
 def clock(moment: datetime | None) -> str:
@@ -110,7 +110,8 @@ def clock(moment: datetime | None) -> str:
     return ABSENT if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _whole(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A stretch of time, coarsely: `58 s`, `3 min`."""
     return f"{round(seconds)} s" if seconds < 119.5 else duration(seconds)
 
 

@@ -74,6 +74,9 @@ def _closed(family: Family, labels: tuple[str, ...]) -> tuple[str, ...]:
 
 def _copy(sample: Sample, labels: tuple[str, ...]) -> Sample:
     counts = None if sample.buckets is None else list(sample.buckets)
+    edges = sample.edges or CATALOGUE[sample.family].edges
+    if counts is not None and len(counts) != len(edges) + 1:
+        raise ValueError(f"{sample.family} has {len(counts)} buckets for {len(edges)} edges")
     return Sample(sample.family, labels, sample.value, counts, sample.total, sample.edges)
 
 

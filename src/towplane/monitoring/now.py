@@ -89,7 +89,7 @@ def quantile(share: float, edges: Sequence[float], counts: Sequence[int]) -> Qua
 
 
 def _fill(now: ModelNow, first: Counted, last: Counted, span_s: float) -> None:
-    now.in_flight = int(last.in_flight)
+    now.in_flight = None if last.in_flight is None else int(last.in_flight)
     if span_s <= 0:
         return
     requests = last.requests - first.requests

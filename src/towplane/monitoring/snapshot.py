@@ -52,7 +52,7 @@ class Counted:
     attempts: float = 0.0
     input: float = 0.0
     output: float = 0.0
-    in_flight: float = 0.0
+    in_flight: float | None = None
     ttft: Histogram = field(default_factory=lambda: Histogram("towplane_ttft_seconds"))
     itl: Histogram = field(default_factory=lambda: Histogram("towplane_itl_seconds"))
 
@@ -110,7 +110,7 @@ def _tokens(into: Counted, sample: Sample) -> None:
 
 
 def _in_flight(into: Counted, sample: Sample) -> None:
-    into.in_flight += sample.value
+    into.in_flight = (into.in_flight or 0.0) + sample.value
 
 
 def _ttft(into: Counted, sample: Sample) -> None:

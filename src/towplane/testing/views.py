@@ -5,6 +5,7 @@ made by `serve_traffic`, without randomness.
 """
 
 from datetime import UTC, datetime, timedelta
+from math import sin
 
 from towplane.api.views import (
     DocumentView,
@@ -209,9 +210,8 @@ class FakePlaneView:
         return row
 
     def serve_traffic(self, beat: int) -> None:
-        """Let the counters stand as after `beat` steps of a steady load with a slow swell."""
-        swell = 40 + 12 * (beat % 30 - 15 if beat % 30 > 15 else 15 - beat % 30) / 15
-        requests = round(beat * swell) + beat
+        """Let the counters stand as after `beat` steps of a load with a slow swell."""
+        requests = round(40 * beat + 120 * sin(beat / 20))
         model = "smollm2-135m-instruct"
         self.counted = [
             Sample("towplane_requests_total", (model, "ok", "met"), requests),
