@@ -36,13 +36,15 @@ def check_known(
     if name in known:
         return
     nearest = find_nearest(name, known)
-    listed = ", ".join(list(known)[:8]) or f"a {kind} under {section}, which has none"
+    listed = (
+        ", ".join(map(say_name, list(known)[:8])) or f"a {kind} under {section}, which has none"
+    )
     yield Finding(
         place=place,
         what=f"no such {kind}",
         expected="" if nearest else f"one of {listed}" if known else listed,
         found=say_name(name),
-        nearest=nearest,
+        nearest=say_name(nearest) if nearest else "",
         needs=(section,),
     )
 

@@ -8,7 +8,8 @@ The law: for any bytes, the answer is a `Document` or a `DocumentError`, nothing
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from towplane.document.check import check_plane
@@ -18,7 +19,7 @@ from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError, Place, Problem, show_place
 from towplane.document.shape import Shape, is_null
 
-__all__ = ["Document", "load_file", "parse_document", "read_bytes"]
+__all__ = ["Document", "find_mark", "load_file", "parse_document", "read_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Document:
     """SHA-256 of its bytes, hexadecimal."""
     warnings: tuple[Problem, ...] = ()
     """What is allowed but most likely not meant."""
+    marks: Mapping[Place, Mark] = field(default_factory=dict, repr=False, compare=False)
+    """Where each value that was written stands."""
 
 
 def load_file(path: Path) -> Document:
@@ -74,7 +77,7 @@ def parse_document(data: bytes, *, file: str = "plane.yaml", folder: Path = Path
     if problems:
         raise DocumentError(sorted(problems, key=_position))
     digest = hashlib.sha256(data).hexdigest()
-    return Document(plane, file, digest, tuple(sorted(warnings, key=_position)))
+    return Document(plane, file, digest, tuple(sorted(warnings, key=_position)), shape.marks)
 
 
 def _unread(path: Path, what: str) -> Problem:
@@ -90,7 +93,8 @@ def _follows(finding: Finding, broken: set[Place]) -> bool:
 
 
 def _place(finding: Finding, shape: Shape, file: str) -> Problem:
-    line, column = _find_mark(finding, shape)
+    at_key = shape.key_marks.get(finding.place) if finding.at_key else None
+    line, column = at_key or find_mark(finding.place, shape.marks)
     return Problem(
         file=file,
         line=line,
@@ -104,14 +108,11 @@ def _place(finding: Finding, shape: Shape, file: str) -> Problem:
     )
 
 
-def _find_mark(finding: Finding, shape: Shape) -> Mark:
-    """The key or value meant, or the nearest thing around it that was written."""
-    place = finding.place
-    if finding.at_key and place in shape.key_marks:
-        return shape.key_marks[place]
-    while place and place not in shape.marks:
+def find_mark(place: Place, marks: Mapping[Place, Mark]) -> Mark:
+    """Where a value stands, or the nearest thing around it that was written."""
+    while place and place not in marks:
         place = place[:-1]
-    return shape.marks[place]
+    return marks.get(place, (0, 0))
 
 
 def _position(problem: Problem) -> tuple[int, int, str]:

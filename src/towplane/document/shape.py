@@ -76,7 +76,7 @@ class Shape:
                 what=what,
                 expected=expected,
                 found=found,
-                nearest=nearest,
+                nearest=shorten(nearest),
             )
         )
 
@@ -224,11 +224,11 @@ class Shape:
 
 
 def anchor(unit: str, value: str, folder: str) -> str:
-    """`value` with its path, if its unit has one, taken from `folder`."""
+    """`value` with its path, if its unit has one, taken from `folder`; `~` is the user's home."""
     if unit == "path":
-        return os.path.normpath(os.path.join(folder, value))
+        return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
     if unit in ("secret", "weights") and value.startswith("file:"):
-        return "file:" + os.path.normpath(os.path.join(folder, value.removeprefix("file:")))
+        return "file:" + anchor("path", value.removeprefix("file:"), folder)
     return value
 
 

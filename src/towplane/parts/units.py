@@ -169,7 +169,6 @@ _PATTERNS: Mapping[str, str] = {
     "weights": r"^(package:[A-Za-z0-9][A-Za-z0-9._-]*/[^/].*|file:.+)$",
     "date": r"^([0-9]{4})-([0-9]{2})-([0-9]{2})$",
 }
-_COMPILED = {unit: re.compile(pattern, re.ASCII) for unit, pattern in _PATTERNS.items()}
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -180,11 +179,11 @@ def split_address(address: str) -> tuple[str, int]:
 
 def is_loopback(address: str) -> bool:
     """Whether only this machine can reach `host:port`."""
+    host, _ = split_address(address)
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return True
     import ipaddress
 
-    host, _ = split_address(address)
-    if host == "localhost":
-        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -193,7 +192,7 @@ def is_loopback(address: str) -> bool:
 
 def _match(unit: str, text: str, pattern: str = "") -> tuple[str, ...]:
     # `$` also matches before a final line break; `fullmatch` does not.
-    found = _COMPILED[pattern or unit].fullmatch(text)
+    found = re.fullmatch(_PATTERNS[pattern or unit], text, re.ASCII)
     if found is None:
         raise UnitError(unit)
     return tuple(group or "" for group in found.groups())
