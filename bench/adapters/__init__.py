@@ -1,0 +1,19 @@
+"""The gateways under test, one file each; every file has `PEER` and reads alike."""
+
+from adapters import direct, litellm, nginx, portkey, smg, towplane, vllm_router
+from adapters.peer import Peer
+
+__all__ = ["PEERS", "Peer"]
+
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        direct.PEER,
+        nginx.PEER,
+        towplane.PEER,
+        vllm_router.PEER,
+        smg.PEER,
+        portkey.PEER,
+        litellm.PEER,
+    )
+}

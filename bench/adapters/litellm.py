@@ -1,0 +1,43 @@
+"""LiteLLM's proxy, from its Python package, in a virtual environment of its own."""
+
+from adapters.peer import Peer, Running, Site, launch, pip_home
+
+__all__ = ["PEER"]
+
+VERSION = "1.106.0"
+
+CONFIGURATION = """\
+model_list:
+  - model_name: m
+    litellm_params: {{model: openai/m, api_base: "{upstream}/v1", api_key: bench}}
+litellm_settings: {{telemetry: false, set_verbose: false, num_retries: 0, callbacks: []}}
+general_settings: {{disable_spend_logs: true, disable_error_logs: true}}
+"""
+
+ENVIRONMENT = {
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches its price table at start
+    "LITELLM_TELEMETRY": "False",
+    "NO_DOCS": "True",
+}
+
+
+def install() -> str:
+    return pip_home("litellm", f"litellm[proxy]=={VERSION}", "litellm")[1]
+
+
+def start(site: Site) -> Running:
+    home, _ = pip_home("litellm", f"litellm[proxy]=={VERSION}", "litellm")
+    file = site.folder / "config.yaml"
+    file.write_text(CONFIGURATION.format(upstream=site.upstream))
+    command = [home / "bin" / "litellm", "--config", file, "--host", "127.0.0.1"]
+    command += ["--port", str(site.port), "--num_workers", "1"]
+    return launch(command, site, environment=ENVIRONMENT)
+
+
+PEER = Peer(
+    "litellm",
+    "1 worker, no database, no key check, no callbacks, log level error, no retries",
+    install,
+    start,
+)

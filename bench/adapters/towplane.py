@@ -1,0 +1,93 @@
+"""towplane itself, with everything on that it exists for: a key, limits, a budget, prices, the
+journal, metrics, retries and breakers. One gateway worker.
+"""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from adapters.peer import CannotRun, Peer, Running, Site, launch
+
+__all__ = ["PEER"]
+
+# The limits and the budget are checked on every request and never reached.
+DOCUMENT = """\
+plane: bench
+data_dir: {folder}/data
+gateway: {{listen: "127.0.0.1:{port}", workers: 1}}
+admin: {{listen: "127.0.0.1:{spare_port}"}}
+providers:
+  upstream:
+    kind: openai-compatible
+    endpoint: {upstream}/v1
+    credentials: [{{api_key: "env:BENCH_UPSTREAM_KEY"}}]
+    prices: {{m: [{{from: 2026-01-01, input: 0.15 USD/Mtok, output: 0.60 USD/Mtok}}]}}
+routing:
+  m: {{targets: [{{provider: upstream, model: m}}]}}
+tenants:
+  bench:
+    limits: {{rpm: 100_000_000, tpm: 1_000_000_000_000, concurrency: 100_000}}
+    budget: {{monthly: 1_000_000_000 USD}}
+"""
+
+
+def install() -> str:
+    try:
+        number = version("towplane")
+    except PackageNotFoundError as error:
+        raise CannotRun("towplane is not installed in this Python") from error
+    root = Path(__file__).parent.parent.parent
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"{number} ({commit.stdout.strip() or 'no commit'})"
+
+
+def start(site: Site) -> Running:
+    file = site.folder / "plane.yaml"
+    file.write_text(
+        DOCUMENT.format(
+            folder=site.folder,
+            port=site.port,
+            spare_port=site.spare_port,
+            upstream=site.upstream,
+        )
+    )
+    key = _create_key(file)
+    environment = {"BENCH_UPSTREAM_KEY": "bench"}
+    headers = (f"Authorization: Bearer {key}",)
+    return launch([*_command(), "up", "-f", file], site, headers=headers, environment=environment)
+
+
+def _command() -> list[str | Path]:
+    script = Path(sys.executable).parent / "towplane"
+    if script.exists():
+        return [script]
+    return [sys.executable, "-c", "from towplane.cli.main import main; main()"]
+
+
+def _create_key(file: Path) -> str:
+    words = [*_command(), "tenants", "keys", "create", "bench", "--json", "-f", str(file)]
+    made = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, check=False, cwd=file.parent
+    )
+    if made.returncode != 0:
+        reason = (made.stderr.strip() or made.stdout.strip()).splitlines()
+        raise CannotRun(f"no key: {reason[0] if reason else 'no message'}")
+    key: str = json.loads(made.stdout)["key"]
+    return key
+
+
+PEER = Peer(
+    "towplane",
+    "1 gateway worker; key, rpm/tpm/concurrency limits, budget, prices, journal and ledger, "
+    "metrics, retries and breaker on",
+    install,
+    start,
+)

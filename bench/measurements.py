@@ -1,0 +1,255 @@
+"""The measurements: what is asked of one running gateway, and the figures read from it.
+
+Each takes a running gateway and gives readings; it knows neither other gateways nor passes, so
+that every gateway is asked exactly the same. CPU is that of the gateway's whole process tree;
+the load generator and the upstream are other trees.
+"""
+
+import shutil
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import measure
+from adapters.peer import CannotRun, Peer, Running, Site
+from programs import Load, Outcome, Upstream, free_port
+
+__all__ = ["COSTS", "Effort", "Live", "Measurement", "Reading", "idle_streams", "start", "stop"]
+
+WARM_UP_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One figure of one gateway in one pass; `value` None: it could not be had, `note` says why."""
+
+    column: str
+    value: float | None
+    note: str = ""
+    kernel_share: float | None = None
+    detail: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long things are looked at."""
+
+    window_s: float
+    paced_s: int
+    latency_s: float
+    rates: tuple[int, ...] = (100, 500)
+    idle_streams: int = 2000
+    idle_chunks: int = 14
+    start_within_s: float = 90.0
+
+
+@dataclass(slots=True)
+class Live:
+    """A gateway that runs, with where and how it was started."""
+
+    peer: Peer
+    running: Running
+    folder: Path
+    start_s: float
+
+    @property
+    def root(self) -> int | None:
+        return self.running.process.pid if self.running.process else None
+
+    def load(self, load: Load) -> Outcome:
+        return load.run(self.running.port, self.running.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One row of the plan."""
+
+    title: str
+    seconds: Callable[[Effort], float]
+    take: Callable[[Live, Effort], list[Reading]]
+
+
+def start(peer: Peer, upstream: Upstream, effort: Effort) -> Live:
+    """Starts a gateway; its start-up time is from the spawn to its first 200 on a completion."""
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{peer.name}-"))
+    site = Site(folder, free_port(), upstream.port, free_port())
+    prepared = time.monotonic()
+    running = peer.start(site)
+    live = Live(peer, running, folder, 0.0)
+    if running.process is None:
+        return live
+    # the spawn is the last thing that an adapter does, so its own preparations do not count
+    begun = _started_at(running.process.pid, prepared)
+    while not _answers(running):
+        if running.process.poll() is not None or time.monotonic() - begun > effort.start_within_s:
+            said = _last_lines(running)
+            stop(live)
+            raise CannotRun(f"did not answer: {said}")
+        time.sleep(0.01)
+    live.start_s = time.monotonic() - begun
+    return live
+
+
+def stop(live: Live) -> None:
+    """Ends a gateway and removes its folder."""
+    if live.running.process is not None:
+        measure.end(live.running.process)
+    shutil.rmtree(live.folder, ignore_errors=True)
+
+
+def idle_streams(live: Live, effort: Effort) -> list[Reading]:
+    """Memory at rest, and what each of many slow streams adds to it. Wants a fresh process."""
+    assert live.root is not None
+    live.load(Load(connections=4, count=100, duration_s=20))
+    measure.settle(live.root)
+    at_rest = measure.memory(live.root)
+    chunks, streams = effort.idle_chunks, effort.idle_streams
+    load = Load(
+        connections=streams, count=streams, ramp_s=2, duration_s=chunks + 30,
+        stream=True, max_tokens=chunks, pace=1,
+    )  # fmt: skip
+    process = load.start(live.running.port, live.running.headers)
+    time.sleep(4)  # all are open after the ramp; the first ends after `chunks` seconds
+    samples = []
+    for _ in range(max(1, chunks - 6)):
+        samples.append(measure.memory(live.root))
+        time.sleep(1)
+    outcome = Load.result(process)
+    held = median(sample.pss_kib for sample in samples)
+    failed = streams - outcome.good
+    note = f"{outcome.good:,} of {streams:,} finished" if failed else ""
+    each = None if outcome.good < streams / 2 else (held - at_rest.pss_kib) / streams
+    detail = {"at_rest_rss_kib": at_rest.rss_kib, "held_pss_kib": held, "good": outcome.good}
+    return [
+        Reading("start_s", round(live.start_s, 3)),
+        Reading("idle_mib", at_rest.pss_kib / 1024),
+        Reading("stream_kib", each, note or _why(outcome), detail=detail),
+        Reading("stream_failures", failed, _why(outcome) if failed else ""),
+    ]
+
+
+def _requests(column: str, body_bytes: int) -> Callable[[Live, Effort], list[Reading]]:
+    def take(live: Live, effort: Effort) -> list[Reading]:
+        load = Load(connections=16, duration_s=effort.window_s, body_bytes=body_bytes)
+        return [_cost(live, column, load, lambda outcome: outcome.good)]
+
+    return take
+
+
+def _saturated_chunks(live: Live, effort: Effort) -> list[Reading]:
+    load = Load(connections=16, duration_s=effort.window_s, stream=True, max_tokens=1024)
+    return [_cost(live, "chunk_us", load, lambda outcome: outcome.events)]
+
+
+def _paced_chunks(live: Live, effort: Effort) -> list[Reading]:
+    load = Load(
+        connections=100, count=100, duration_s=effort.paced_s + 4,
+        stream=True, max_tokens=64 * effort.paced_s, pace=64,
+    )  # fmt: skip
+    return [_cost(live, "paced_us", load, lambda outcome: outcome.events, all_of=100)]
+
+
+def _latency(live: Live, effort: Effort) -> list[Reading]:
+    readings = []
+    for rate in effort.rates:
+        live.load(Load(connections=8, duration_s=WARM_UP_S))
+        outcome = live.load(Load(connections=64, rate=rate, duration_s=effort.latency_s))
+        names = (f"p50_{rate}_us", f"p99_{rate}_us")
+        times = outcome.latency_us
+        achieved = outcome.good / max(outcome.elapsed_s, 1e-9)
+        if times is None or achieved < 0.95 * rate:
+            note = f"overload: {achieved:,.0f} of {rate} rps; {_why(outcome)}".rstrip("; ")
+            readings += [Reading(name, None, note) for name in names]
+        else:
+            readings += [
+                Reading(name, value, _why(outcome))
+                for name, value in zip(names, (times.p50, times.p99), strict=True)
+            ]
+    return readings
+
+
+COSTS = (
+    Measurement("1 KB requests", lambda e: e.window_s + 2, _requests("request_us", 1024)),
+    Measurement("128 KB prompts", lambda e: e.window_s + 2, _requests("prompt_us", 128 * 1024)),
+    Measurement("chunks at saturation", lambda e: e.window_s + 2, _saturated_chunks),
+    Measurement("paced chunks", lambda e: e.paced_s + 2, _paced_chunks),
+    Measurement("latency", lambda e: len(e.rates) * (e.latency_s + 1), _latency),
+)
+
+
+def _cost(
+    live: Live, column: str, load: Load, units: Callable[[Outcome], int], *, all_of: int = 0
+) -> Reading:
+    """CPU time per unit of work, trailing work (journals, ledgers, logs) included."""
+    warm = Load(
+        connections=load.connections if load.connections <= 16 else 16, duration_s=WARM_UP_S,
+        body_bytes=load.body_bytes, stream=load.stream,
+    )  # fmt: skip
+    live.load(warm)
+    if live.root is not None:
+        measure.settle(live.root)
+    before = measure.cpu(live.root) if live.root is not None else None
+    outcome = live.load(load)
+    done = units(outcome)
+    rate = done / max(outcome.elapsed_s, 1e-9)
+    note = _why(outcome)
+    if all_of and outcome.good < all_of:
+        note = f"{outcome.good} of {all_of} streams kept pace; {note}".rstrip("; ")
+    detail = {
+        "units": done,
+        "units_per_s": round(rate, 1),
+        "load_us": round((outcome.user_us + outcome.system_us) / max(done, 1), 2),
+    }
+    if live.root is None or before is None:
+        return Reading(column, None, note or "no process", detail=detail)
+    measure.settle(live.root)
+    used = measure.cpu(live.root) - before
+    if not done:
+        return Reading(column, None, note or "nothing came back", detail=detail)
+    share = used.system_s / used.total_s if used.total_s else None
+    return Reading(column, used.total_s * 1e6 / done, note, share, detail)
+
+
+def _why(outcome: Outcome) -> str:
+    if not outcome.failed:
+        return ""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in outcome.errors.items() if count)
+    return f"errors: {kinds} ({outcome.first_error[:160]})"
+
+
+def _started_at(pid: int, prepared: float) -> float:
+    """When a process was spawned, on the monotonic clock; /proc counts in ticks since boot."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return prepared
+    since_boot = int(fields[19]) / measure.TICKS_PER_S
+    offset = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+    return max(prepared, since_boot - offset)
+
+
+def _answers(running: Running) -> bool:
+    body = b'{"messages":[{"role":"user","content":"hi"}],"model":"m","max_tokens":1}'
+    headers = dict(header.split(": ", 1) for header in running.headers)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{running.port}/v1/chat/completions",
+        data=body,
+        headers={**headers, "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _last_lines(running: Running) -> str:
+    if running.log is None or not running.log.exists():
+        return "no output"
+    lines = running.log.read_text(errors="replace").strip().splitlines()
+    return " / ".join(line.strip() for line in lines[-3:])[:300] or "no output"
