@@ -38,7 +38,7 @@ def reason_of(ring: KeyRing, token: bytes, now: float = NOW) -> str:
 
 def changed(**changes: object) -> KeyRecord:
     fields = {name: getattr(KEY, name) for name in KEY.__struct_fields__}
-    return KeyRecord(**{**fields, **changes})  # type: ignore[arg-type]  # fields of KeyRecord
+    return KeyRecord(**{**fields, **changes})
 
 
 def test_the_whole_token_opens_the_door() -> None:

@@ -86,6 +86,7 @@ class JournalReader:
                 step = _CHUNK_BYTES - LONGEST_LINE
                 position = Position(position.segment, position.offset + step)
             elif later:
+                bad += later[0] != position.segment + 1  # somebody removed a segment
                 position = Position(later[0], 0)
             else:
                 return Batch(events, position, bad, is_end=True, is_final=True)
