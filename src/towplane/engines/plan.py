@@ -2,8 +2,8 @@
 
 The laws: a replica never has two processes. What answers is only taken away when enough others
 answer, so a change of the document costs no request. Restarts wait longer each time and end in a
-verdict. What cannot help is not tried again. A rolling change has at most one process more than
-wanted.
+verdict. What cannot help is not tried again. A rolling change starts a process only while there
+are no more than wanted, those that drain counted in.
 """
 
 from collections.abc import Sequence
