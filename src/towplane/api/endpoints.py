@@ -105,7 +105,7 @@ class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
     """How to rotate a key."""
 
     overlap_s: float = 86_400.0
-    """How long the old key still opens the door."""
+    """How long the secret before still opens the door."""
 
 
 async def _status(call: Call) -> PlaneStatus:
@@ -205,7 +205,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "POST",
         "/keys/{key}/rotate",
-        "A new key like an old one, which expires after an overlap",
+        "A new secret for a key; the one before works until an overlap is over",
         _rotate_key,
         NewKey,
         body=Rotation,

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
+from towplane.tenants.ledger import UsageBy, UsageRow
 from towplane.tenants.spec import Budget, Limits
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
 ]
 
 TargetState = Literal["ready", "starting", "draining", "open", "down"]
-UsageBy = Literal["tenant", "key", "model", "target", "day"]
 
 
 class DocumentError(Struct, kw_only=True):
@@ -162,27 +162,6 @@ class PlaneStatus(Struct, kw_only=True):
     ledger: LedgerView = field(default_factory=LedgerView)
 
 
-class UsageRow(Struct, kw_only=True):
-    """Usage of one tenant, key, model, target or day; token counts hold measured and estimated."""
-
-    name: str
-    requests: int
-    attempts: int
-    input_tokens: int
-    cached_input_tokens: int
-    """Part of the input tokens."""
-    output_tokens: int
-    measured: int
-    """Attempts whose usage the target gave."""
-    estimated: int
-    absent: int
-    """Attempts whose usage is unknown: their tokens are in no sum."""
-    cost_nanousd: int
-    """Of the priced attempts, exact."""
-    unpriced: int
-    """Attempts whose cost is unknown: they are in no sum of money."""
-
-
 class TenantRow(Struct, kw_only=True):
     """One tenant."""
 
@@ -192,6 +171,8 @@ class TenantRow(Struct, kw_only=True):
     budget: Budget
     models: list[str] | None = None
     """None: all of the document."""
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    """What a tenant with a budget may do with a model whose price is unknown."""
     created_at: datetime | None = None
     """None for one that the document declares."""
     active_keys: int | None = None
@@ -206,8 +187,13 @@ class KeyRow(Struct, kw_only=True):
     name: str = ""
     label: str = ""
     project: str = ""
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    """None: all that its tenant may ask for."""
     created_at: datetime | None = None
     expires_at: datetime | None = None
+    revoked_at: datetime | None = None
 
 
 class WantedTenant(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -217,6 +203,7 @@ class WantedTenant(Struct, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     budget: Budget = Budget()
     models: list[str] | None = None
+    unpriced: Literal["refuse", "allow"] = "refuse"
 
 
 class WantedKey(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -253,7 +240,8 @@ class UsageQuery(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class PlaneView(Protocol):
-    """A running plane, as its doors see it. `towplane up` implements it.
+    """A running plane, as its doors see it. `towplane up` implements it, the half about tenants
+    with `api.tenancy.Tenancy`.
 
     Methods that cannot do what is asked raise a `PlaneError`: NotFound, Conflict, BadRequest.
     """
@@ -287,7 +275,7 @@ class PlaneView(Protocol):
         ...
 
     async def rotate_key(self, key: str, *, overlap_s: float) -> NewKey:
-        """A new key like the old one, which expires after the overlap."""
+        """A new secret for the key; the one before works until the overlap is over."""
         ...
 
     async def revoke_key(self, key: str) -> KeyRow:

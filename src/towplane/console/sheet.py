@@ -240,8 +240,8 @@ def _spend(look: Look, rows: list[UsageRow]) -> list[SpendLine]:
 
 
 def _money(row: UsageRow) -> str:
-    if row.attempts and row.unpriced == row.attempts:
-        return "unpriced"
+    if row.cost_nanousd is None:
+        return "unpriced" if row.unpriced else "unknown"
     return words.money(row.cost_nanousd)
 
 

@@ -147,7 +147,7 @@ class FakePlaneView:
                 measured=213,
                 estimated=0,
                 absent=1,
-                cost_nanousd=0,
+                cost_nanousd=None,
                 unpriced=214,
             ),
         ]
@@ -157,6 +157,7 @@ class FakePlaneView:
         }
         self.made: dict[str, KeyRow] = {}
         self.questions: list[UsageQuery] = []
+        self.overlaps: list[float] = []
 
     def status(self) -> PlaneStatus:
         """The state as it was set."""
@@ -198,10 +199,9 @@ class FakePlaneView:
         return NewKey(id=name, tenant=tenant, token=SECRET)
 
     async def rotate_key(self, key: str, *, overlap_s: float) -> NewKey:
-        """A second key for the same tenant; the first one gets an end."""
-        old = self._key(key)
-        old.expires_at = START + timedelta(seconds=overlap_s)
-        return await self.create_key(old.tenant, WantedKey(label=old.label))
+        """The same key with a new secret, which is always `SECRET`."""
+        self.overlaps.append(overlap_s)
+        return NewKey(id=key, tenant=self._key(key).tenant, token=SECRET)
 
     async def revoke_key(self, key: str) -> KeyRow:
         """Mark the key."""
