@@ -1,11 +1,13 @@
-"""`towplane schema`."""
+"""`towplane schema`: the JSON Schema of plane.yaml, for editors."""
 
-from towplane.cli.options import DEFAULT_FILE, File, Json
-from towplane.parts.errors import Unsupported
+from towplane.cli.options import Json
+from towplane.cli.output import Output
 
 __all__ = ["schema"]
 
 
-def schema(file: File = DEFAULT_FILE, json: Json = False) -> None:
-    """Not built yet."""
-    raise Unsupported(f"`towplane schema` is not built yet ({file}, {json})")
+def schema(json: Json = False) -> None:  # noqa: ARG001 - it is JSON either way
+    """Print the JSON Schema of plane.yaml."""
+    from towplane.document.schema import make_schema
+
+    Output(json=True).object(make_schema())

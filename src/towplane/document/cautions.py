@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from towplane.document.finding import Finding
 from towplane.document.plane import Plane
-from towplane.parts.units import is_loopback
+from towplane.parts.addresses import is_loopback
 from towplane.routing.spec import RouteSpec, TargetSpec
 
 __all__ = ["find_cautions"]

@@ -6,21 +6,18 @@ document; `document.load` turns them into problems with line and column.
 The law: a finding follows from the document alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from towplane.document.cautions import find_cautions
 from towplane.document.check_routes import check_cycles, check_route
-from towplane.document.finding import Finding, check_known, say_name
+from towplane.document.finding import Finding, check_known
 from towplane.document.plane import Plane
 from towplane.document.problems import Place
-from towplane.parts.names import is_model_name, is_name
-from towplane.parts.units import is_loopback, split_address
+from towplane.parts.addresses import is_loopback, split_address
 
 __all__ = ["check_plane"]
 
-_NAME_RULE = "letters, digits, . _ -, beginning with a letter or digit, at most 63"
-_MODEL_RULE = "letters, digits, . _ - / :, beginning with a letter or digit, at most 127"
 _LEAST_BYTES = 1024
 """Below this the serving port could take no request at all."""
 
@@ -39,39 +36,10 @@ def check_plane(plane: Plane) -> Iterator[Finding]:
 
 
 def _check_names(plane: Plane) -> Iterator[Finding]:
-    if not is_name(plane.plane):
-        yield Finding(
-            place=("plane",),
-            what="not a legal name",
-            expected=_NAME_RULE,
-            found=say_name(plane.plane),
-        )
-    named: dict[str, Mapping[str, object]] = {
-        "providers": plane.providers,
-        "engines": plane.engines,
-        "tenants": plane.tenants,
-    }
-    for section, members in named.items():
-        for name in members:
-            if not is_name(name):
-                yield _bad_name(section, name, _NAME_RULE)
-    for name in plane.routing:
-        if not is_model_name(name):
-            yield _bad_name("routing", name, _MODEL_RULE)
     for name in plane.engines.keys() & plane.providers.keys():
         # A target is called PROVIDER/MODEL or ENGINE/REPLICA: the first part must tell them apart.
         what = "an engine and a provider have the same name"
         yield Finding(place=("engines", name), what=what, at_key=True)
-
-
-def _bad_name(section: str, name: str, rule: str) -> Finding:
-    return Finding(
-        place=(section, name),
-        what="not a legal name",
-        expected=rule,
-        found=say_name(name),
-        at_key=True,
-    )
 
 
 def _check_ports(plane: Plane) -> Iterator[Finding]:

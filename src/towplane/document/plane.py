@@ -7,7 +7,17 @@ from msgspec import field
 from towplane.engines.spec import EngineSpec
 from towplane.monitoring.spec import MonitoringSpec
 from towplane.parts.section import Section
-from towplane.parts.units import Address, AtLeastOne, Duration, Path, Secret, Size, Timeout
+from towplane.parts.units import (
+    Address,
+    AtLeastOne,
+    Duration,
+    ModelName,
+    Name,
+    Path,
+    Secret,
+    Size,
+    Timeout,
+)
 from towplane.providers.spec import ProviderSpec
 from towplane.routing.spec import RouteSpec
 from towplane.tenants.spec import TenantSpec
@@ -61,14 +71,14 @@ class AdminSpec(Section, frozen=True, kw_only=True):
 class Plane(Section, frozen=True, kw_only=True):
     """The whole document."""
 
-    plane: str
+    plane: Name
     """A name for this installation."""
     tier: Literal["cloud", "kubernetes", "onprem"] = "onprem"
     data_dir: Path = ".towplane"
     gateway: GatewaySpec = GatewaySpec()
     admin: AdminSpec = AdminSpec()
-    providers: dict[str, ProviderSpec] = {}
-    engines: dict[str, EngineSpec] = {}
-    routing: dict[str, RouteSpec] = {}
-    tenants: dict[str, TenantSpec] = {}
+    providers: dict[Name, ProviderSpec] = {}
+    engines: dict[Name, EngineSpec] = {}
+    routing: dict[ModelName, RouteSpec] = {}
+    tenants: dict[Name, TenantSpec] = {}
     monitoring: MonitoringSpec = MonitoringSpec()

@@ -64,9 +64,11 @@ class Shape:
         expected: str = "",
         found: str = "",
         nearest: str = "",
+        at_key: bool = False,
     ) -> None:
-        """Adds a problem."""
-        self.broken.add(place)
+        """Adds a problem; one `at_key` leaves what stands under the key to be judged."""
+        if not at_key:
+            self.broken.add(place)
         self.problems.append(
             Problem(
                 file=self._file,
@@ -151,10 +153,23 @@ class Shape:
     def _table(self, node: Node, kind: inspect.DictType, place: Place) -> object:
         if not isinstance(node, Mapping):
             return self._wrong(node, kind, place)
+        entries = self._entries(node, place)
+        for name in entries:
+            self._check_key(name, unit_of(kind.key_type), (*place, name))
         return {
             name: self._value(value, kind.value_type, (*place, name))
-            for name, value in self._entries(node, place).items()
+            for name, value in entries.items()
         }
+
+    def _check_key(self, name: str, unit: str, place: Place) -> None:
+        try:
+            if unit:
+                PARSERS[unit](name)
+        except UnitError as error:
+            found = shorten(name) or "nothing"
+            mark = self.key_marks[place]
+            what = "not a legal name"
+            self.report(place, mark, what, expected=error.expected, found=found, at_key=True)
 
     def _entries(self, node: Mapping, place: Place) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -164,7 +179,7 @@ class Shape:
             elif key.text in entries:
                 first = self.key_marks[(*place, key.text)][0]
                 what = f"duplicate key; the first one is in line {first}"
-                self.report((*place, key.text), key.mark, what)
+                self.report((*place, key.text), key.mark, what, at_key=True)
             elif not (key.is_plain and key.text == "<<"):  # merge keys are reported by the reader
                 entries[key.text] = value
                 self.key_marks[(*place, key.text)] = key.mark

@@ -1,8 +1,8 @@
 """Human units of `plane.yaml`: what a field's text means, and the value it becomes.
 
 A field of a section says its unit in its type (`Duration`, `Size`, `Share`, `Money`, ...). The
-document reads the text through `PARSERS[unit]`; JSON Schema is made from `SCHEMAS`, which accept
-what the parsers accept as far as a pattern can say it. This module knows no section and no file.
+document reads the text through `PARSERS[unit]`; `parts.spelling` writes values and JSON Schema from
+the same patterns. This module knows no section and no file.
 
 The law: a text means one value or is refused; nothing is rounded. A parser raises `UnitError`,
 which says what was expected and never repeats a text that could be a secret.
@@ -16,17 +16,23 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from towplane.parts.names import MODEL_NAME, NAME
+
 __all__ = [
+    "BYTES",
     "EXPECTED",
     "PARSERS",
-    "SCHEMAS",
+    "PATTERNS",
+    "SECONDS",
     "TEXTUAL",
     "Address",
     "AtLeastOne",
     "Count",
     "Date",
     "Duration",
+    "ModelName",
     "Money",
+    "Name",
     "Path",
     "Rate",
     "Secret",
@@ -37,9 +43,13 @@ __all__ = [
     "UnitError",
     "Url",
     "Weights",
-    "is_loopback",
-    "split_address",
 ]
+
+Name = Annotated[str, Meta(extra={"unit": "name"})]
+"""What a provider, an engine, a tenant or the installation is called."""
+
+ModelName = Annotated[str, Meta(extra={"unit": "model_name"})]
+"""What clients ask for."""
 
 Duration = Annotated[float, Meta(extra={"unit": "duration"})]
 """Seconds as a float; written `250ms`, `2s`, `10m`, `1h`, `7d`."""
@@ -90,6 +100,8 @@ Date = Annotated[str, Meta(extra={"unit": "date"})]
 
 EXPECTED: Mapping[str, str] = MappingProxyType(
     {
+        "name": "letters, digits, . _ -, beginning with a letter or digit, at most 63",
+        "model_name": "letters, digits, . _ - / :, beginning with a letter or digit, at most 127",
         "duration": "a duration such as 250ms, 2s, 10m, 1h or 7d",
         "timeout": "a duration longer than zero, such as 250ms, 2s, 10m or 1h",
         "size": "a size such as 512 KiB, 32 MiB, 1 GB or a whole number of bytes",
@@ -109,7 +121,7 @@ EXPECTED: Mapping[str, str] = MappingProxyType(
 )
 """What each unit wants, as the rest of a sentence that begins with `expected`."""
 
-TEXTUAL = frozenset({"secret", "address", "url", "path", "weights"})
+TEXTUAL = frozenset({"name", "model_name", "secret", "address", "url", "path", "weights"})
 """Units that are text in YAML too: a bare number or `true` is not one of them."""
 
 
@@ -131,7 +143,7 @@ _LONGEST_S = Decimal(100 * 365 * 86400)
 _MOST = 2**53  # what JSON readers hold exactly
 _RICHEST_NANOUSD = 10**18  # a billion dollars; SQLite's integers end at 9.2 × 10**18
 
-_SECONDS = {
+SECONDS = {
     "us": Decimal("0.000001"),
     "ms": Decimal("0.001"),
     "s": Decimal(1),
@@ -139,7 +151,7 @@ _SECONDS = {
     "h": Decimal(3600),
     "d": Decimal(86400),
 }
-_BYTES = {
+BYTES = {
     "": 1,
     "B": 1,
     "kB": 1000,
@@ -154,7 +166,9 @@ _BYTES = {
 }
 _MULTIPLES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
-_PATTERNS: Mapping[str, str] = {
+PATTERNS: Mapping[str, str] = {
+    "name": NAME,
+    "model_name": MODEL_NAME,
     "duration": rf"^({_NUMBER}) ?(us|ms|s|m|h|d)$",
     "size": rf"^({_NUMBER}) ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB|)$",
     "share": rf"^({_NUMBER})( ?%)?$",
@@ -171,28 +185,9 @@ _PATTERNS: Mapping[str, str] = {
 }
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` as its two parts, an IPv6 host without its brackets."""
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach `host:port`."""
-    host, _ = split_address(address)
-    if host in ("localhost", "127.0.0.1", "::1"):
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _match(unit: str, text: str, pattern: str = "") -> tuple[str, ...]:
     # `$` also matches before a final line break; `fullmatch` does not.
-    found = re.fullmatch(_PATTERNS[pattern or unit], text, re.ASCII)
+    found = re.fullmatch(PATTERNS[pattern or unit], text, re.ASCII)
     if found is None:
         raise UnitError(unit)
     return tuple(group or "" for group in found.groups())
@@ -204,7 +199,7 @@ def _number(text: str) -> Decimal:
 
 def _read_duration(text: str, unit: str = "duration") -> float:
     number, suffix = _match(unit, text, "duration")
-    seconds = _number(number) * _SECONDS[suffix]
+    seconds = _number(number) * SECONDS[suffix]
     if seconds > _LONGEST_S:
         raise UnitError(unit, "longer than a hundred years")
     return float(seconds)
@@ -228,7 +223,7 @@ def _read_whole(unit: str, amount: Decimal, most: int) -> int:
 
 def _read_size(text: str) -> int:
     number, suffix = _match("size", text)
-    return _read_whole("size", _number(number) * _BYTES[suffix], _MOST)
+    return _read_whole("size", _number(number) * BYTES[suffix], _MOST)
 
 
 def _read_count(text: str, unit: str = "count") -> int:
@@ -254,7 +249,7 @@ def _read_share(text: str) -> float:
 
 def _read_rate(text: str) -> float:
     number, per = _match("rate", text)
-    return float(_number(number) / _SECONDS[per])
+    return float(_number(number) / SECONDS[per])
 
 
 def _read_nanousd(unit: str, text: str) -> int:
@@ -312,6 +307,8 @@ def _read_date(text: str) -> str:
 
 PARSERS: Mapping[str, Callable[[str], float | int | str]] = MappingProxyType(
     {
+        "name": lambda text: _read_text("name", text),
+        "model_name": lambda text: _read_text("model_name", text),
         "duration": _read_duration,
         "timeout": _read_timeout,
         "size": _read_size,
@@ -330,36 +327,3 @@ PARSERS: Mapping[str, Callable[[str], float | int | str]] = MappingProxyType(
     }
 )
 """From a field's unit to the function that reads its text or raises `UnitError`."""
-
-
-def _whole(pattern: str, least: int) -> Mapping[str, object]:
-    integer = {"type": "integer", "minimum": least}
-    return {"anyOf": [integer, {"type": "string", "pattern": _PATTERNS[pattern]}]}
-
-
-def _pattern(unit: str) -> Mapping[str, object]:
-    return {"type": "string", "pattern": _PATTERNS[unit]}
-
-
-SCHEMAS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        "duration": _pattern("duration"),
-        "timeout": {**_pattern("duration"), "not": {"pattern": r"^0(\.0+)? ?(us|ms|s|m|h|d)$"}},
-        "size": _whole("size", 0),
-        "share": {
-            "anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _pattern("share")],
-        },
-        "count": _whole("count", 0),
-        "at_least_one": _whole("count", 1),
-        "rate": _pattern("rate"),
-        "money": _pattern("money"),
-        "token_price": _pattern("token_price"),
-        "secret": _pattern("secret"),
-        "address": _pattern("address"),
-        "url": _pattern("url"),
-        "path": _pattern("path"),
-        "weights": _pattern("weights"),
-        "date": _pattern("date"),
-    }
-)
-"""From a unit to the JSON Schema (draft 2020-12) of what a document may write."""
