@@ -57,6 +57,11 @@ class Pulse:
         """The plane over the last `window_s`, at most a quarter of an hour; None before a look."""
         return look(self._snapshots, window_s=window_s)
 
+    @property
+    def kept(self) -> int:
+        """How many snapshots are in memory."""
+        return len(self._snapshots)
+
     async def look(self) -> None:
         """Take one snapshot and wake those who wait for it."""
         samples = await self._view.samples()
