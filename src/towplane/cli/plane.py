@@ -1,0 +1,412 @@
+"""The running plane: one process that composes the document, the workers, the engines, the ledger
+and the admin port, and is what the admin port shows (`api.views.PlaneView`).
+
+Everything here is wiring. What is decided is decided elsewhere, by the rooms and the gateway; what
+changes comes back here and goes out to the workers as a new snapshot.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from towplane.api.views import PlaneStatus, UsageQuery, WantedKey, WantedTenant
+from towplane.cli import read_model as views
+from towplane.controller.loop import Controller
+from towplane.controller.status import ReplicaStatus
+from towplane.document import Document, DocumentError
+from towplane.document.resolve import resolve_secrets
+from towplane.document.watch import watch_document
+from towplane.gateway.fleet import Fleet
+from towplane.gateway.snapshot import make_snapshot
+from towplane.monitoring.series import Sample
+from towplane.parts.clock import Clock
+from towplane.parts.errors import Conflict, NotFound, PlaneError
+from towplane.parts.secrets import Sealed
+from towplane.parts.storage import Database
+from towplane.tenants.accounts import Accounts
+from towplane.tenants.first_key import ensure_first_key
+from towplane.tenants.keys import KeyRecord, TenantRecord
+from towplane.tenants.ledger import Ledger
+from towplane.tenants.windows import Account
+
+if TYPE_CHECKING:
+    from towplane.api.server import AdminServer
+
+__all__ = ["RunningPlane"]
+
+FOLD_S = 0.5
+"""How often the journal is folded into the ledger."""
+POLL_S = 0.5
+"""How often the accounts are looked at for changes by other processes."""
+REPORT_S = 1.0
+PRUNE_S = 600.0
+_PRUNE_STEPS = 1000
+
+_log = logging.getLogger("towplane.plane")
+
+
+class RunningPlane:
+    """Life: construct → start → (document changes) → stop."""
+
+    def __init__(self, document: Document, path: Path) -> None:
+        self._path = path
+        self.document = views.DocumentState(document, path)
+        self.plane = document.plane
+        self.data_dir = Path(document.plane.data_dir)
+        self.started_at = time.time()
+        self.serving = ""
+        self.admin = ""
+        self.first_key: str | None = None
+        self.ledger_state = views.LedgerState()
+        self._clock = Clock()
+        self._lock = -1
+        self._secrets: dict[str, Sealed] = {}
+        self._tenants: list[TenantRecord] = []
+        self._keys: list[KeyRecord] = []
+        self._accounts_version = -1
+        self.replicas: tuple[ReplicaStatus, ...] = ()
+        self._snapshots = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_open = False
+        self._lag: int | None = None
+        self._admin: AdminServer | None = None
+        self.pid = os.getpid()
+        self._database: Database | None = None
+        self.fleet = Fleet(
+            journal_root=self.data_dir / "journal",
+            clock=self._clock,
+            spent=self._spent,
+            recover=self._recover,
+        )
+        self.controller = Controller(
+            self.plane, self.data_dir, self._replicas_changed, in_flight=self._in_flight
+        )
+
+    # Life
+
+    async def start(self) -> None:
+        """Open everything; returns when the serving port answers. Raises PlaneError."""
+        self._secrets = resolve_secrets(self.document.current, os.environ)
+        self._take_lock()
+        host, _, port = self.plane.gateway.listen.rpartition(":")
+        self.fleet.open(host.strip("[]"), int(port), self.plane.gateway.workers)
+        scheme = "https" if self.plane.gateway.tls is not None else "http"
+        shown = f"[{self.fleet.address[0]}]" if ":" in host else self.fleet.address[0]
+        self.serving = f"{scheme}://{shown}:{self.fleet.address[1]}"
+        self.fleet.start()  # their interpreters start while we open the ledger
+        await asyncio.sleep(0)
+        self._open_books()
+        await self.controller.start()
+        self._push()
+        await self.fleet.serving()
+        self._is_open = True
+        for work in (self._folding, self._polling, self._reporting, self._pruning):
+            self._run(work())
+
+    async def open_admin(self) -> None:
+        """Open the admin port, and tell other commands where this plane is."""
+        from towplane.api.server import AdminServer
+        from towplane.console.pages import pages
+
+        token = self.plane.admin.token
+        self._admin = AdminServer(
+            self,
+            listen=self.plane.admin.listen,
+            token=self._secrets[token].reveal() if token is not None else None,
+            pages=pages,
+        )
+        self.admin = await self._admin.start()
+        self._announce()
+        self._run(self._watching())
+
+    async def stop(self) -> None:
+        """Drain the workers, stop the engines, fold what is left; nothing stays behind.
+
+        Also after a start that failed half-way.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.fleet.stop(drain_s=self.plane.gateway.drain_s)
+        if self._admin is not None:
+            await self._admin.stop()
+        await self.controller.stop()
+        if self._database is not None:
+            await asyncio.to_thread(self._fold_all)
+            self._database.close()
+        if self._lock >= 0:
+            with contextlib.suppress(FileNotFoundError):
+                (self.data_dir / "plane.json").unlink()
+            os.close(self._lock)
+
+    def kill(self) -> NoReturn:
+        """End at once; engines and workers go with this process, by the kernel's hand."""
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    def _announce(self) -> None:
+        """Write `plane.json`, by which other commands find this plane."""
+        found = {
+            "pid": os.getpid(),
+            "started_at": datetime.fromtimestamp(self.started_at, UTC).isoformat(),
+            "serving": self.serving,
+            "admin": self.admin,
+        }
+        draft = self.data_dir / ".plane.json"
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        draft.rename(self.data_dir / "plane.json")
+
+    def _apply(self, document: Document) -> None:
+        """A valid new document takes effect. Raises PlaneError, changing nothing, if it cannot."""
+        fixed = ("data_dir", "gateway.listen", "gateway.workers", "admin")
+        old, new = self.plane, document.plane
+        if (old.data_dir, old.gateway.listen, old.gateway.workers, old.admin) != (
+            new.data_dir, new.gateway.listen, new.gateway.workers, new.admin,
+        ):  # fmt: skip
+            raise Conflict(
+                f"{', '.join(fixed)} change only with a restart of the plane.",
+                next_step="Restart `towplane up`, or take this change back.",
+            )
+        self._secrets = resolve_secrets(document, os.environ)
+        self.plane = new
+        self.document.applied(document)
+        assert self._database is not None
+        self._accounts = Accounts(self._database, self.data_dir, new.tenants)
+        self._load_accounts()
+        self.controller.apply(new)
+        self._push()
+
+    # What the doors see
+
+    def status(self) -> PlaneStatus:
+        """The plane as it stands."""
+        return views.make_status(self, self.replicas, self._lag, version("towplane"))
+
+    async def samples(self) -> list[Sample]:
+        """What the workers have counted."""
+        await self.fleet.report()
+        return self.fleet.tally.merged()
+
+    async def usage(self, query: UsageQuery) -> list[views.UsageRow]:
+        """Rows of the ledger."""
+        await asyncio.to_thread(self._fold_all)
+        rows = await asyncio.to_thread(
+            self.ledger.usage,
+            query.by,
+            since=query.since.isoformat() if query.since else None,
+            until=query.until.isoformat() if query.until else None,
+            tenant=query.tenant,
+            model=query.model,
+        )
+        return [views.make_usage_row(row) for row in rows]
+
+    async def tenants(self) -> list[views.TenantRow]:
+        """Every tenant."""
+        return [
+            views.make_tenant_row(tenant, self._keys, self._clock.wall())
+            for tenant in self._tenants
+        ]
+
+    async def create_tenant(self, wanted: WantedTenant) -> views.TenantRow:
+        """A tenant that is not in the document."""
+        record = TenantRecord(
+            name=wanted.name, limits=wanted.limits, budget=wanted.budget, models=wanted.models
+        )
+        made = await asyncio.to_thread(self._accounts.create_tenant, record)
+        self._changed()
+        return views.make_tenant_row(made, [], self._clock.wall())
+
+    async def keys(self, tenant: str) -> list[views.KeyRow]:
+        """Keys of a tenant."""
+        if tenant not in {record.name for record in self._tenants}:
+            raise NotFound(f"There is no tenant {tenant}.", next_step="GET /api/v1/tenants")
+        return [
+            views.make_key_row(key, self._clock.wall())
+            for key in self._keys
+            if key.tenant == tenant
+        ]
+
+    async def create_key(self, tenant: str, wanted: WantedKey) -> views.NewKey:
+        """A new key, in force at once."""
+        fields = msgspec.structs.asdict(wanted)
+        if wanted.expires_at is not None:
+            fields["expires_at"] = wanted.expires_at.timestamp()
+        made = await asyncio.to_thread(lambda: self._accounts.create_key(tenant, **fields))
+        self._changed()
+        return views.NewKey(id=made.record.id, tenant=tenant, token=made.token)
+
+    async def rotate_key(self, key: str, *, overlap_s: float) -> views.NewKey:
+        """A new key like the old one."""
+        made = await asyncio.to_thread(self._accounts.rotate_key, key, overlap_s=overlap_s)
+        self._changed()
+        return views.NewKey(id=made.record.id, tenant=made.record.tenant, token=made.token)
+
+    async def revoke_key(self, key: str) -> views.KeyRow:
+        """The key opens nothing any more."""
+        record = await asyncio.to_thread(self._accounts.revoke_key, key)
+        self._changed()
+        return views.make_key_row(record, self._clock.wall())
+
+    # Private: opening
+
+    def _take_lock(self) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        path = self.data_dir / "plane.lock"
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"Another plane is running with {self.data_dir}.",
+                next_step="`towplane status` shows it; stop it, or set another data_dir.",
+            ) from None
+
+    def _open_books(self) -> None:
+        database = self._database = Database(self.data_dir / "ledger.sqlite")
+        self.ledger = Ledger(database, self.data_dir / "journal")
+        self._accounts = Accounts(database, self.data_dir, self.plane.tenants)
+        for recovered in self.ledger.recover_dead(self._clock.wall()):
+            if recovered.attempts:
+                _log.warning(
+                    "settled %d attempts as estimated that a crash had left open (journal %s)",
+                    recovered.attempts,
+                    recovered.incarnation,
+                )
+        self.first_key = ensure_first_key(self._accounts, self.data_dir, now=self._clock.wall())
+        self._load_accounts()
+
+    def _load_accounts(self) -> None:
+        self._accounts_version = self._accounts.version()
+        self._tenants = self._accounts.tenants()
+        self._keys = self._accounts.keys()
+
+    # Private: what changes
+
+    def _push(self) -> None:
+        self._snapshots += 1
+        self.fleet.push(
+            make_snapshot(
+                self.plane,
+                version=self._snapshots,
+                pepper=self._accounts.pepper,
+                tenants=self._tenants,
+                keys=self._keys,
+                api_keys={
+                    name: self._secrets[provider.credentials[0].api_key].reveal()
+                    for name, provider in self.plane.providers.items()
+                    if provider.credentials
+                },
+                replicas=self.replicas,
+            )
+        )
+
+    def _changed(self) -> None:
+        self._load_accounts()
+        self._push()
+
+    def _replicas_changed(self, replicas: tuple[ReplicaStatus, ...]) -> None:
+        self.replicas = replicas
+        if self._is_open:
+            self._push()
+
+    def _in_flight(self, target: str) -> int:
+        return sum(
+            seen.in_flight
+            for worker in self.fleet.workers
+            if worker.report is not None
+            for seen in worker.report.targets
+            if seen.name == target
+        )
+
+    # Private: the ledger, always in a thread
+
+    async def _spent(self, account: Account, window: str) -> int:
+        return await asyncio.to_thread(self._spent_now, account, window)
+
+    def _spent_now(self, account: Account, window: str) -> int:
+        self._fold_all()
+        return self.ledger.spent(account, window)
+
+    async def _recover(self, incarnation: str) -> dict[tuple[Account, str], int]:
+        return await asyncio.to_thread(self._recover_now, incarnation)
+
+    def _recover_now(self, incarnation: str) -> dict[tuple[Account, str], int]:
+        recovered = self.ledger.recover(incarnation, self._clock.wall())
+        if recovered.attempts:
+            _log.warning("settled %d attempts of the dead worker", recovered.attempts)
+        return self.ledger.spent_by_incarnation(incarnation)
+
+    def _fold_all(self) -> None:
+        while not self.ledger_state.note(self.ledger.fold()):
+            pass
+
+    # Private: loops
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    async def _folding(self) -> None:
+        while True:
+            await asyncio.sleep(FOLD_S)
+            with _logged("folding the journal"):
+                await asyncio.to_thread(self._fold_all)
+
+    async def _polling(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            self.fleet.coordinator.sweep()
+            with _logged("reading the accounts"):
+                if self._accounts.version() != self._accounts_version:
+                    self._changed()
+
+    async def _reporting(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_S)
+            await self.fleet.report()
+            with _logged("measuring the ledger's lag"):
+                self._lag = await asyncio.to_thread(self.ledger.lag)
+
+    async def _watching(self) -> None:
+        """Every new document takes effect, or is refused with all that is wrong with it."""
+        async for found in watch_document(self._path, self.document.current.digest):
+            try:
+                if isinstance(found, DocumentError):
+                    raise found
+                self._apply(found)
+                _log.warning("the new document is in force (%s)", found.digest[:12])
+            except DocumentError as refusal:
+                self.document.refused(views.errors_of(refusal))
+                _log.error("the new document is refused, the old one stays: %s", refusal.say)
+            except PlaneError as refusal:
+                self.document.refused([views.error_of(refusal)])
+                _log.error("the new document is refused, the old one stays: %s", refusal.say)
+
+    async def _pruning(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            before = self._clock.wall() - self.plane.monitoring.keep_attempts_s
+            with _logged("pruning the ledger"):
+                for _ in range(_PRUNE_STEPS):
+                    if not await asyncio.to_thread(self.ledger.prune, before):
+                        break
+                    await asyncio.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """A loop of the plane goes on after an error that may pass, and says what it was."""
+    try:
+        yield
+    except PlaneError as error:
+        _log.error("%s failed: %s %s", what, error.say, error.next_step)

@@ -1,0 +1,300 @@
+"""The running plane drawn as the structs of `api.views`. Pure: values in, values out."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towplane.api.views import (
+    DocumentError,
+    DocumentView,
+    EngineView,
+    KeyRow,
+    LedgerView,
+    NewKey,
+    PlaneStatus,
+    RouteView,
+    Slos,
+    TargetState,
+    TargetView,
+    TenantRow,
+    UsageRow,
+    WorkerView,
+)
+from towplane.controller.status import ReplicaStatus
+from towplane.document import Document
+from towplane.document import DocumentError as Refusal
+from towplane.document.plane import Plane
+from towplane.gateway.fleet import Fleet, WorkerStatus
+from towplane.gateway.snapshot import provider_targets
+from towplane.parts.errors import PlaneError
+from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.tenants.keys import KeyRecord, TenantRecord
+from towplane.tenants.ledger import FoldResult
+from towplane.tenants.ledger import UsageRow as LedgerRow
+
+if TYPE_CHECKING:
+    from towplane.cli.plane import RunningPlane
+
+__all__ = [
+    "DocumentState",
+    "KeyRow",
+    "LedgerState",
+    "NewKey",
+    "TenantRow",
+    "UsageRow",
+    "error_of",
+    "errors_of",
+    "make_key_row",
+    "make_status",
+    "make_tenant_row",
+    "make_usage_row",
+]
+
+
+class DocumentState:
+    """The document in force and what became of newer ones."""
+
+    def __init__(self, document: Document, path: Path) -> None:
+        self.current = document
+        self._path = path
+        self._loaded_at = datetime.now(UTC)
+        self._refused_at: datetime | None = None
+        self._errors: list[DocumentError] = []
+        self._applied = 1
+        self._refused = 0
+
+    def applied(self, document: Document) -> None:
+        """A new one took effect."""
+        self.current = document
+        self._loaded_at = datetime.now(UTC)
+        self._refused_at = None
+        self._errors = []
+        self._applied += 1
+
+    def refused(self, errors: list[DocumentError]) -> None:
+        """A new one was refused."""
+        self._refused_at = datetime.now(UTC)
+        self._errors = errors
+        self._refused += 1
+
+    def view(self) -> DocumentView:
+        """As the doors show it."""
+        return DocumentView(
+            path=str(self._path),
+            digest=self.current.digest,
+            loaded_at=self._loaded_at,
+            is_valid=not self._errors,
+            refused_at=self._refused_at,
+            errors=self._errors,
+            applied=self._applied,
+            refused=self._refused,
+        )
+
+
+def errors_of(refusal: Refusal) -> list[DocumentError]:
+    """What is wrong with a refused document."""
+    return [
+        DocumentError(
+            say=str(problem).removeprefix(f"{problem.where}: "),
+            line=problem.line or None,
+            column=problem.column or None,
+        )
+        for problem in refusal.problems
+    ]
+
+
+def error_of(refusal: PlaneError) -> DocumentError:
+    """Why a document that is right in itself cannot take effect."""
+    return DocumentError(say=refusal.say, next_step=refusal.next_step)
+
+
+class LedgerState:
+    """How far the ledger is."""
+
+    def __init__(self) -> None:
+        self._folded = 0
+        self._bad = 0
+        self._last: datetime | None = None
+
+    def note(self, result: FoldResult) -> bool:
+        """One fold was done; returns whether nothing is left for now."""
+        self._folded += result.events
+        self._bad += result.bad
+        self._last = datetime.now(UTC)
+        return result.is_end
+
+    def view(self, lag: int | None) -> LedgerView:
+        """As the doors show it."""
+        return LedgerView(
+            lag_events=lag, folded=self._folded, last_fold=self._last, bad_lines=self._bad
+        )
+
+
+def make_status(
+    running: "RunningPlane", replicas: tuple[ReplicaStatus, ...], lag: int | None, version: str
+) -> PlaneStatus:
+    """The plane as it stands."""
+    plane = running.plane
+    return PlaneStatus(
+        plane=plane.plane,
+        tier=plane.tier,
+        version=version,
+        started_at=datetime.fromtimestamp(running.started_at, UTC),
+        serving=running.serving,
+        admin=running.admin,
+        document=running.document.view(),
+        pid=running.pid,
+        workers=[_worker(worker) for worker in running.fleet.workers],
+        engines=[_engine(replica) for replica in replicas],
+        targets=_targets(plane, replicas, running.fleet),
+        routes=[_route(model, spec) for model, spec in plane.routing.items()],
+        ledger=running.ledger_state.view(lag),
+    )
+
+
+def make_usage_row(row: LedgerRow) -> UsageRow:
+    """One row of the ledger."""
+    return UsageRow(
+        name=row.name,
+        requests=row.requests,
+        attempts=row.attempts,
+        input_tokens=row.input_tokens,
+        cached_input_tokens=row.cached_input_tokens,
+        output_tokens=row.output_tokens,
+        measured=row.measured,
+        estimated=row.estimated,
+        absent=row.absent,
+        cost_nanousd=row.cost_nanousd,
+        unpriced=row.unpriced,
+    )
+
+
+def make_tenant_row(tenant: TenantRecord, keys: list[KeyRecord], now: float) -> TenantRow:
+    """One tenant."""
+    return TenantRow(
+        name=tenant.name,
+        source=tenant.source,
+        limits=tenant.limits,
+        budget=tenant.budget,
+        models=tenant.models,
+        created_at=_moment(tenant.created_at),
+        active_keys=sum(key.tenant == tenant.name and key.state(now) == "active" for key in keys),
+    )
+
+
+def make_key_row(key: KeyRecord, now: float) -> KeyRow:
+    """One key; neither its secret nor its digest."""
+    return KeyRow(
+        id=key.id,
+        tenant=key.tenant,
+        state=key.state(now),
+        name=key.name,
+        label=key.label,
+        project=key.project,
+        created_at=_moment(key.created_at),
+        expires_at=_moment(key.expires_at),
+    )
+
+
+def _worker(worker: WorkerStatus) -> WorkerView:
+    report = worker.report
+    return WorkerView(
+        number=worker.number,
+        pid=worker.pid,
+        state=worker.state,
+        restarts=worker.restarts,
+        in_flight=report.in_flight if report is not None else None,
+        connections=report.connections if report is not None else None,
+        since=_moment(worker.since),
+    )
+
+
+def _engine(replica: ReplicaStatus) -> EngineView:
+    return EngineView(
+        engine=replica.engine,
+        replica=replica.replica,
+        target=replica.target,
+        kind=replica.kind,
+        state=replica.state,
+        reason=replica.reason,
+        pid=replica.pid,
+        port=replica.port,
+        version=replica.engine_build or replica.engine_version,
+        weights=replica.weights,
+        licence=replica.weights_licence,
+        restarts=replica.restarts,
+        since=_moment(replica.since),
+    )
+
+
+def _targets(plane: Plane, replicas: tuple[ReplicaStatus, ...], fleet: Fleet) -> list[TargetView]:
+    views = [_provider_target(plane, info.name) for info in provider_targets(plane, {})]
+    views += [_replica_target(plane, replica) for replica in replicas]
+    for view in views:
+        seen = [
+            target
+            for worker in fleet.workers
+            if worker.report is not None
+            for target in worker.report.targets
+            if target.name == view.name
+        ]
+        if not seen:
+            continue
+        view.in_flight = sum(target.in_flight for target in seen)
+        view.attempts = sum(target.attempts for target in seen)
+        view.failures = sum(target.failures for target in seen)
+        if view.state == "ready" and all(target.breaker == "open" for target in seen):
+            view.state, view.reason = "open", "it failed too often; it is tried again shortly"
+    return views
+
+
+def _provider_target(plane: Plane, name: str) -> TargetView:
+    return TargetView(name=name, kind="provider", state="ready", routes=_routes_of(plane, name))
+
+
+def _replica_target(plane: Plane, replica: ReplicaStatus) -> TargetView:
+    states: dict[str, TargetState] = {
+        "ready": "ready",
+        "starting": "starting",
+        "draining": "draining",
+    }
+    return TargetView(
+        name=replica.target,
+        kind="engine",
+        state=states.get(replica.state, "down"),
+        reason=replica.reason,
+        routes=_routes_of(plane, replica.engine),
+    )
+
+
+def _routes_of(plane: Plane, name: str) -> list[str]:
+    """The routes that name a provider's model (`PROVIDER/MODEL`) or an engine themselves."""
+    return [
+        model
+        for model, spec in plane.routing.items()
+        if any(_place(step, model) == name for step in _steps(spec))
+    ]
+
+
+def _route(model: str, spec: RouteSpec) -> RouteView:
+    return RouteView(
+        model=model,
+        choose=spec.choose,
+        targets=[_place(target, model) for target in spec.targets],
+        fallback=[step if isinstance(step, str) else _place(step, model) for step in spec.fallback],
+        slo=Slos(ttft_s=spec.slo.ttft_s, itl_s=spec.slo.itl_s, total_s=spec.slo.total_s),
+    )
+
+
+def _steps(spec: RouteSpec) -> list[TargetSpec]:
+    return [*spec.targets, *(step for step in spec.fallback if not isinstance(step, str))]
+
+
+def _place(target: TargetSpec, model: str) -> str:
+    if target.provider is not None:
+        return f"{target.provider}/{target.model or model}"
+    return target.engine or ""
+
+
+def _moment(at: float | None) -> datetime | None:
+    return datetime.fromtimestamp(at, UTC) if at else None

@@ -1,0 +1,155 @@
+"""Last station: what an attempt used is written down before the answer ends; then all is counted.
+
+Usage is what the target says (measured); else what was seen go by (estimated); else unknown
+(absent), never 0. Cost is usage by the price of the attempt's target at its start.
+"""
+
+from typing import TYPE_CHECKING
+
+from towplane.gateway.counters import add
+from towplane.parts.errors import (
+    Overloaded,
+    PlaneError,
+    ProtocolError,
+    RateLimited,
+    Rejected,
+    TimedOut,
+    Unavailable,
+)
+from towplane.tenants.events import Outcome, Settled, UsageKind
+from towplane.tenants.prices import cost_nanousd
+
+if TYPE_CHECKING:
+    from towplane.gateway.attempt import Attempt
+    from towplane.gateway.exchange import Exchange
+
+_MOST = 2**31
+
+
+def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
+    """Settle one attempt: its row in the journal, its tokens, its cost."""
+    x = attempt.x
+    hall, relay = x.hall, attempt.relay
+    kind, tokens_in, cached, tokens_out = _usage_of(attempt)
+    cost = None
+    if kind != "absent" and attempt.price is not None:
+        cost = cost_nanousd(attempt.price, tokens_in, cached, tokens_out)
+    outcome = _outcome_of(attempt)
+    first_at = relay.first_at if relay is not None else 0.0
+    event = Settled(
+        id=attempt.id,
+        at=hall.wall(),
+        outcome=outcome,
+        usage=kind,
+        final=is_final,
+        status=attempt.status,
+        cost_nanousd=cost,
+        ttft_ms=round((first_at - x.request.received_at) * 1000, 3) if first_at else None,
+        duration_ms=round((attempt.ended_at - attempt.started_at) * 1000, 3),
+    )
+    counters, model = hall.counters, x.ask.model
+    if kind != "absent":
+        event.input, event.cached_input, event.output = tokens_in, cached, tokens_out
+        add(counters.tokens, (model, "input", kind), tokens_in)
+        add(counters.tokens, (model, "output", kind), tokens_out)
+        if cached:
+            add(counters.tokens, (model, "cached_input", kind), cached)
+        if cost is None:
+            add(counters.unpriced, (model,))
+        else:
+            add(counters.cost, (model,), cost)
+    else:
+        add(counters.absent, (model,))
+    hall.journal.append(event)
+    if x.ticket is not None:
+        x.ticket.used_tokens += tokens_in + tokens_out
+        x.ticket.used_nanousd += cost or 0
+    attempt.target.attempts += 1
+    add(counters.attempts, (model, attempt.target.info.name, attempt.decision.cause, outcome))
+
+
+def account_request(x: "Exchange") -> None:
+    """Count a request that got as far as an attempt."""
+    attempt, route, hall = x.attempt, x.route, x.hall
+    assert attempt is not None
+    assert route is not None
+    error = attempt.error
+    if attempt.was_cancelled:
+        outcome = "cancelled"
+    elif error is None:
+        outcome = "ok"
+    else:
+        outcome = "rejected" if isinstance(error, Rejected) else "failed"
+    seconds = hall.now() - x.request.received_at
+    route.counters.request.observe(seconds)
+    add(hall.counters.requests, (x.ask.model, outcome, _slo_of(x, outcome, seconds)))
+    if hall.access_log:
+        hall.log_access(x, outcome, seconds)
+
+
+def account_refusal(x: "Exchange", refusal: PlaneError) -> None:
+    """Count a request that the plane did not take."""
+    hall = x.hall
+    hall.counters.refused(refusal.reason)
+    model = x.route.info.model if x.route is not None else "other"
+    outcome = "failed" if refusal.code == "no_target" else "refused"
+    slo = "missed" if outcome == "failed" and x.route is not None and x.route.has_slo else "none"
+    add(hall.counters.requests, (model, outcome, slo))
+    if hall.access_log:
+        hall.log_access(x, refusal.reason, hall.now() - x.request.received_at)
+
+
+def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int]:
+    """Kind, input, cached input, output."""
+    relay = attempt.relay
+    if relay is not None and relay.usage is not None:
+        usage = relay.usage
+        numbers = (usage.prompt_tokens, usage.cached(), usage.completion_tokens)
+        if all(0 <= number < _MOST for number in numbers):
+            return ("measured", *numbers)
+    worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)
+    answered = attempt.error is None and attempt.status is not None
+    if (relay is not None and relay.tokens) or (attempt.sent_at and (worked or answered)):
+        return "estimated", attempt.x.ask.input_estimate, 0, relay.tokens if relay else 0
+    return "absent", 0, 0, 0
+
+
+def _outcome_of(attempt: "Attempt") -> Outcome:
+    error = attempt.error
+    if attempt.was_cancelled:
+        return "cancelled"
+    if error is None:
+        return "ok"
+    if attempt.is_denied:
+        return "denied"
+    outcomes: dict[type[PlaneError], Outcome] = {
+        Rejected: "refused",
+        RateLimited: "rate_limited",
+        Overloaded: "overloaded",
+        Unavailable: "unavailable",
+        ProtocolError: "protocol",
+        TimedOut: "timeout",
+    }
+    return outcomes.get(type(error), "server_error")
+
+
+def _slo_of(x: "Exchange", outcome: str, seconds: float) -> str:
+    """met, missed, or none: no SLO holds for this request."""
+    route, attempt = x.route, x.attempt
+    assert route is not None
+    assert attempt is not None
+    if not route.has_slo or outcome in ("cancelled", "rejected"):
+        return "none"
+    if outcome != "ok":
+        return "missed"
+    slo, relay = route.info.slo, attempt.relay
+    if slo.total_s is not None and seconds > slo.total_s:
+        return "missed"
+    if relay is None or not relay.first_at:
+        return "met"
+    if slo.ttft_s is not None and relay.first_at - x.request.received_at > slo.ttft_s:
+        return "missed"
+    gaps = relay.tokens - 1
+    if slo.itl_s is not None and gaps > 0:
+        return "missed" if (relay.last_at - relay.first_at) / gaps > slo.itl_s else "met"
+    return "met"

@@ -1,0 +1,213 @@
+"""Third station: may this caller do this now? Units of every limit are taken before anything runs.
+
+A request needs one unit of each rate and each concurrency limit, its tokens of each token limit,
+and its money of each budget, of its tenant and of its key: all of them or none. They are reserved
+at the highest that the request may cost, and `settle` gives back what was not used. Units live in
+the worker's shares (`tenants.leases`); when a share is too small, `admit` says which, and the line
+waits for the coordinator.
+"""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from towplane.parts.errors import NotAllowed, OverBudget, PlaneError, Saturated
+from towplane.tenants.leases import Measure, Share
+from towplane.tenants.prices import cost_nanousd
+from towplane.tenants.spec import Budget, Limits
+from towplane.tenants.windows import next_window_s, windows_at
+
+if TYPE_CHECKING:
+    from towplane.gateway.exchange import Exchange
+
+ADMISSION_WAIT_S = 2.0
+"""How long a request may wait for units; a coordinator answers in well under a millisecond."""
+_MOST_TOKENS = 2**30
+
+_WORDS: dict[Measure, tuple[str, str]] = {
+    "rpm": ("requests per minute", "requests-per-minute"),
+    "tpm": ("tokens per minute", "tokens-per-minute"),
+    "concurrency": ("requests at the same time", "concurrency"),
+    "daily": ("daily budget", "budget-daily"),
+    "monthly": ("monthly budget", "budget-monthly"),
+    "total": ("total budget", "budget-total"),
+}
+
+
+class Account:
+    """The shares of one tenant or key in this worker."""
+
+    __slots__ = ("_budget", "has_budget", "limits", "name", "shares", "turns_at")
+
+    def __init__(self, name: str, limits: Limits, budget: Budget) -> None:
+        self.name = name
+        """`tenant/NAME` or `key/ID`."""
+        self.limits = limits
+        self._budget = budget
+        self.has_budget = budget != Budget()
+        self.shares: tuple[Share, ...] = ()
+        self.turns_at = 0.0
+        """Wall clock at which a window of a budget ends, so that new shares are due."""
+
+    def shares_at(self, wall: float) -> tuple[Share, ...]:
+        """The shares that a request of now needs."""
+        if wall >= self.turns_at:
+            self._turn(wall)
+        return self.shares
+
+    def update(self, limits: Limits, budget: Budget) -> None:
+        """The document or a command changed what holds; shares that still exist are kept."""
+        if (limits, budget) != (self.limits, self._budget):
+            self.limits, self._budget = limits, budget
+            self.has_budget = budget != Budget()
+            self.turns_at = 0.0
+
+    def _turn(self, wall: float) -> None:
+        windows = windows_at(wall)
+        wanted: list[tuple[Measure, str, int | None]] = [
+            ("rpm", "", self.limits.rpm),
+            ("tpm", "", self.limits.tpm),
+            ("concurrency", "", self.limits.concurrency),
+            ("daily", windows.day, self._budget.daily_nanousd),
+            ("monthly", windows.month, self._budget.monthly_nanousd),
+            ("total", windows.total, self._budget.total_nanousd),
+        ]
+        kept = {share.name: share for share in self.shares}
+        names = [
+            (pool_name(self.name, measure, window), measure)
+            for measure, window, limit in wanted
+            if limit is not None
+        ]
+        self.shares = tuple(kept.get(name) or Share(name, measure) for name, measure in names)
+        self.turns_at = wall + next_window_s(wall) if self.has_budget else math.inf
+
+
+class Ticket:
+    """What one admitted request holds."""
+
+    __slots__ = ("nanousd", "taken", "tokens", "used_nanousd", "used_tokens")
+
+    def __init__(self, taken: list[tuple[Share, int]], tokens: int, nanousd: int | None) -> None:
+        self.taken = taken
+        self.tokens = tokens
+        self.nanousd = nanousd
+        """Money reserved; None: no price is known."""
+        self.used_tokens = 0
+        self.used_nanousd = 0
+        """What its attempts used, added up by the account station."""
+
+
+class Short(NamedTuple):
+    """The units that are missing."""
+
+    share: Share
+    amount: int
+
+
+class Denied(NamedTuple):
+    """The coordinator has no such units."""
+
+    pool: str
+    amount: int
+    retry_after_s: float | None
+
+    def of(self, short: Short) -> bool:
+        """Whether this answers the same need, or a smaller one."""
+        return self.pool == short.share.name and short.amount >= self.amount
+
+
+def pool_name(account: str, measure: Measure, window: str) -> str:
+    """The name of a pool, the same in the worker and at the coordinator."""
+    return f"{account}/{measure}/{window}"
+
+
+def admit(x: "Exchange") -> Short | None:
+    """Take what the request needs, into `x.ticket`; or nothing, and say what is missing."""
+    hall, ask, route = x.hall, x.ask, x.route
+    assert route is not None
+    tenant, key = hall.accounts_of(x.caller)
+    wall = hall.wall()
+    if hall.journal.trouble is not None:
+        raise hall.journal.trouble
+    output = 0
+    if ask.api.generates:
+        limit = route.info.reserve_output if ask.output_limit is None else ask.output_limit
+        output = min(limit * ask.samples, _MOST_TOKENS)
+    x.output_limit = output
+    tokens = ask.input_estimate + output
+    price = route.dearest_price(wall)
+    money = None if price is None else cost_nanousd(price, ask.input_estimate, 0, output)
+    if money is None and (tenant.has_budget or key.has_budget) and not hall.may_be_unpriced(x):
+        raise NotAllowed(
+            f"The price of `{ask.model}` is unknown, and this key spends from a budget.",
+            next_step="The vendor can set its price, or allow unpriced models for this tenant.",
+            reason="price-unknown",
+        )
+    taken: list[tuple[Share, int]] = []
+    for share in tenant.shares_at(wall) + key.shares_at(wall):
+        amount = _amount(share.measure, tokens, money or 0)
+        if not share.take(amount):
+            for other, units in taken:
+                other.free += units
+            return Short(share, amount - share.free)
+        taken.append((share, amount))
+    x.ticket = Ticket(taken, tokens, money)
+    route.retries.request(hall.now())
+    route.counters.in_flight += 1
+    return None
+
+
+def settle(x: "Exchange") -> None:
+    """Give back what the request held and did not use. Harmless for one never admitted."""
+    ticket = x.ticket
+    if ticket is None or x.route is None:
+        return
+    x.ticket = None
+    x.route.counters.in_flight -= 1
+    for share, amount in ticket.taken:
+        measure = share.measure
+        if measure == "concurrency":
+            share.free += amount
+        elif measure == "tpm":
+            share.free += amount - ticket.used_tokens
+        elif measure != "rpm":
+            share.free += amount - ticket.used_nanousd
+
+
+def refusal_of(x: "Exchange", short: Short) -> PlaneError:
+    """The words for a request that did not get its units."""
+    measure = short.share.measure
+    words, reason = _WORDS[measure]
+    whose = "tenant" if short.share.name.startswith("tenant/") else "key"
+    denied = x.denied
+    if denied is None or denied.pool != short.share.name:
+        return Saturated(
+            f"The plane could not decide in time about this {whose}'s {words}.",
+            next_step="Try again.",
+            reason="admission-timeout",
+            after_s=1.0,
+        )
+    after_s = denied.retry_after_s
+    if measure in ("rpm", "tpm", "concurrency"):
+        if after_s is None:
+            return Saturated(
+                f"This request alone needs more than this {whose}'s {words} allow.",
+                next_step="Ask for fewer tokens.",
+                reason=reason,
+            )
+        return Saturated(
+            f"This {whose}'s limit of {words} is reached.",
+            next_step=f"Try again in {math.ceil(after_s)} s.",
+            reason=reason,
+            after_s=after_s,
+        )
+    return OverBudget(
+        f"This {whose}'s {words} does not cover this request.",
+        next_step="Ask for fewer tokens, or ask the vendor for a higher budget.",
+        reason=reason,
+    )
+
+
+def _amount(measure: Measure, tokens: int, money: int) -> int:
+    if measure in ("rpm", "concurrency"):
+        return 1
+    return tokens if measure == "tpm" else money

@@ -1,0 +1,286 @@
+"""Fifth station: one attempt at one target, from the connection to the end of its answer.
+
+An attempt is noted in the journal before the target sees anything of it. Its answer goes through a
+relay (`gateway.relay`); its clocks are checked by the hall's sweep: connect, first token, between
+tokens, and the request's total. However it ends, it ends once, and then the line goes on.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from towplane.gateway.exchange import OVER
+from towplane.gateway.relay import Relay, StreamRelay, WholeRelay
+from towplane.parts.errors import (
+    Overloaded,
+    ProtocolError,
+    RateLimited,
+    Rejected,
+    ServerError,
+    TimedOut,
+    Unavailable,
+    Upstream,
+)
+from towplane.tenants.events import Opened
+
+if TYPE_CHECKING:
+    from towplane.gateway.exchange import Exchange
+    from towplane.gateway.pool import UpstreamConnection
+    from towplane.gateway.route import Decision
+
+Phase = Literal["connect", "first_token", "between_tokens", "total"]
+
+_PARK_S = 1.0
+"""How long a target that says 429 without a time is left alone."""
+_LONGEST_PARK_S = 60.0
+
+
+class Attempt:
+    """What the plane sends upstream for a request, and what becomes of it."""
+
+    __slots__ = ("_cancel_dial", "connection", "deadline", "decision", "ended_at", "error",
+                 "headers", "id", "is_denied", "is_over", "is_stale", "phase", "price", "relay",
+                 "sent_at", "started_at", "status", "target", "was_cancelled", "x")  # fmt: skip
+
+    relay: Relay | None
+
+    def __init__(self, x: "Exchange", decision: "Decision") -> None:
+        self.x = x
+        self.decision = decision
+        self.target = decision.target
+        x.attempts += 1
+        self.id = f"{x.id}.{x.attempts}"
+        self.price = self.target.price_at(x.hall.wall())
+        self.connection: UpstreamConnection | None = None
+        self._cancel_dial: Callable[[], None] | None = None
+        self.phase: Phase = "connect"
+        self.started_at = self.ended_at = x.hall.now()
+        self.sent_at = 0.0
+        """Monotonic time at which the request went upstream; 0: it never did."""
+        self.deadline = math.inf
+        self.status: int | None = None
+        self.headers = b""
+        self.relay = None
+        self.error: Upstream | None = None
+        self.is_over = False
+        self.is_stale = False
+        """The connection had been idle and was closed before a byte came back."""
+        self.is_denied = False
+        """The target refused the plane's own credentials."""
+        self.was_cancelled = False
+
+    @property
+    def is_final(self) -> bool:
+        """No other attempt can follow: it answered, or the client has seen some of it or left."""
+        return self.error is None or self.x.answered or self.x.gone
+
+    def start(self) -> None:
+        """Note it in the journal and get a connection."""
+        x = self.x
+        x.attempt = self
+        ask, hall, target = x.ask, x.hall, self.target
+        hall.journal.append(
+            Opened(
+                id=self.id,
+                request=x.id,
+                at=hall.wall(),
+                tenant=x.caller.tenant,
+                key=x.caller.id,
+                model=ask.model,
+                target=target.info.name,
+                upstream_model=target.info.model,
+                cause=self.decision.cause,
+                input_estimate=ask.input_estimate,
+                output_limit=x.output_limit,
+                reserved_nanousd=x.ticket.nanousd if x.ticket is not None else None,
+                price=self.price,
+            )
+        )
+        target.in_flight += 1
+        target.breaker.started()
+        assert x.route is not None
+        self.deadline = self.started_at + x.route.info.timeouts.connect_s
+        if self.decision.cause == "reconnect":
+            self._cancel_dial = target.pool.dial(self)
+        else:
+            self._cancel_dial = target.pool.connect(self)
+
+    def cancel(self) -> None:
+        """The client is gone: stop the target's work at once."""
+        self.was_cancelled = True
+        self._end(None)
+
+    def hold(self, slow: bool) -> None:
+        """Stop or resume taking from upstream."""
+        if self.connection is None or self.is_over:
+            return
+        if slow:
+            self.connection.transport.pause_reading()
+            self.deadline = math.inf  # the client's own deadline runs now
+        else:
+            self.connection.transport.resume_reading()
+            self._expect_token(self.x.hall.now())
+
+    def check_deadline(self, now: float, ends_at: float) -> None:
+        """Called by the sweep."""
+        if self.is_over or (now <= self.deadline and now <= ends_at):
+            return
+        phase: Phase = "total" if now > ends_at else self.phase
+        error = TimedOut(
+            f"{self.target.info.name} took too long: {phase.replace('_', ' ')}.",
+            next_step="Try again." if phase != "total" else "Ask for fewer tokens, or stream.",
+            reason=f"timeout-{phase.replace('_', '-')}",
+        )
+        error.phase = phase
+        if phase == "total":
+            error.retry = "never"
+        self._end(error)
+
+    # What the connection says
+
+    def connected(self, connection: "UpstreamConnection") -> None:
+        """Send the request."""
+        if self.is_over:
+            connection.release()
+            return
+        x, target = self.x, self.target
+        body = x.ask.body_for(target.info.model)
+        trace = b"".join(
+            b"%b: %b\r\n" % (name, x.request.fields[name])
+            for name in (b"traceparent", b"tracestate", b"openai-beta")
+            if name in x.request.fields
+        )
+        head = b"%bx-towplane-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
+            target.head_for(x.ask.api),
+            self.id.encode(),
+            trace,
+            len(body),
+        )
+        self.connection = connection
+        self._cancel_dial = None
+        connection.send(self, head, body)
+        now = self.sent_at = x.hall.now()
+        if x.attempts == 1:
+            x.hall.counters.overhead.observe(now - x.request.received_at)
+        assert x.route is not None
+        self.phase = "first_token"
+        self.deadline = now + x.route.info.timeouts.first_token_s if x.ask.stream else math.inf
+        if x.connection.paused:
+            self.hold(slow=True)
+
+    def failed(self, error: Upstream) -> None:
+        """The connection broke, or never was."""
+        if self.is_over:
+            return
+        connection = self.connection
+        self.is_stale = (
+            connection is not None
+            and connection.is_reused
+            and self.status is None
+            and isinstance(error, Unavailable)
+        )
+        error.in_stream = self.x.answered
+        self._end(error)
+
+    def head(self, status: int, headers: bytes) -> None:
+        """The answer begins."""
+        self.status, self.headers = status, headers
+        streams = self.x.ask.stream and status == 200 and b"text/event-stream" in headers.lower()
+        self.relay = StreamRelay(self) if streams else WholeRelay(self)
+
+    def read(self, payload: bytes, *, whole: bool) -> None:
+        """The answer goes on."""
+        assert self.relay is not None
+        try:
+            self.relay.read(payload, whole=whole)
+        except Upstream as error:
+            error.in_stream = self.x.answered
+            self._end(error)
+
+    # What the relay says
+
+    def token_came(self, now: float) -> None:
+        """Tokens were relayed; the next may take as long again."""
+        self.phase = "between_tokens"
+        self._expect_token(now)
+
+    def complete(self) -> None:
+        """The answer is whole; whether it is a good one, its status says."""
+        status = self.status
+        assert status is not None
+        assert self.relay is not None
+        self._end(None if status < 400 else self._judge(status))
+
+    def finish_answer(self) -> None:
+        """Write what was kept back until the attempt was accounted."""
+        if self.relay is not None and not self.x.gone:
+            self.relay.finish(self.error)
+
+    # Private
+
+    def _expect_token(self, now: float) -> None:
+        if not self.x.ask.stream or self.x.route is None:
+            return
+        timeouts = self.x.route.info.timeouts
+        is_first = self.phase == "first_token"
+        self.deadline = now + (timeouts.first_token_s if is_first else timeouts.between_tokens_s)
+
+    def _end(self, error: Upstream | None) -> None:
+        if self.is_over:
+            return
+        self.is_over = True
+        self.error = error
+        self.ended_at = self.x.hall.now()
+        self.target.in_flight -= 1
+        if self._cancel_dial is not None:
+            self._cancel_dial()
+        if self.connection is not None:
+            self.connection.release()
+        self._tell_target()
+        self.x.resume(OVER)
+
+    def _tell_target(self) -> None:
+        """What this attempt says about its target's health."""
+        target, error, now = self.target, self.error, self.ended_at
+        if (error is None and not self.was_cancelled) or isinstance(error, Rejected):
+            target.breaker.succeeded(now)
+        elif error is None or self.is_stale:
+            target.breaker.abandoned()
+        elif isinstance(error, RateLimited):
+            target.breaker.abandoned()
+            target.park(now + min(error.after_s or _PARK_S, _LONGEST_PARK_S))
+        else:
+            target.breaker.failed(now)
+            target.failures += 1
+            if isinstance(error, Overloaded) and error.after_s is not None:
+                target.park(now + min(error.after_s, _LONGEST_PARK_S))
+
+    def _judge(self, status: int) -> Upstream:
+        name = self.target.info.name
+        say = f"{name} answered {status}."
+        error: Upstream
+        if status == 429:
+            error = RateLimited(say, reason="upstream-rate-limited")
+        elif status in (503, 529):
+            error = Overloaded(say, reason="upstream-overloaded")
+        elif status in (401, 403):
+            self.is_denied = True
+            error = ServerError(
+                f"{name} refused the plane's credentials ({status}).",
+                next_step="The vendor must check the credentials of this provider.",
+                reason="upstream-denied",
+            )
+            return error
+        elif status == 408 or (status >= 500 and status != 501):
+            error = ServerError(say, reason="upstream-error")
+        else:
+            error = Rejected(say, reason="upstream-rejected")
+        assert isinstance(self.relay, WholeRelay)
+        error.status, error.body = status, self.relay.body()
+        error.after_s = self.connection.retry_after if self.connection is not None else None
+        return error
+
+
+def unexpected(say: str) -> ProtocolError:
+    """The target's answer makes no sense."""
+    return ProtocolError(say, reason="upstream-protocol")

@@ -1,0 +1,323 @@
+"""One client connection of the serving port: HTTP/1.1 in, exchanges out, answers back in order.
+
+Bytes are parsed by llhttp (through httptools) in its strict mode, which refuses Content-Length with
+Transfer-Encoding, duplicate lengths, bad chunk sizes, bare CR or LF and folded lines; what it lets
+pass and we do not is checked here: HTTP/0.9, chunked HTTP/1.0, a missing or second Host, a second
+credential, and every limit on sizes. A message that breaks a rule is answered once the requests
+before it are, and the connection is closed; nothing of it goes upstream.
+
+    reading ──whole request──▶ queue ──▶ one exchange at a time ──▶ answer ──▶ next, or close
+       └──broken or too large──▶ refusal after the queue ──▶ lingering close
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import httptools
+
+from towplane.gateway import answers
+from towplane.gateway.exchange import Exchange
+from towplane.gateway.request import Request, check_head
+from towplane.parts.errors import BadRequest, Draining, PlaneError, TooLarge
+
+if TYPE_CHECKING:
+    from towplane.gateway.hall import Hall
+
+_KEPT = frozenset(
+    (b"authorization", b"x-api-key", b"host", b"expect", b"content-length", b"content-type",
+     b"content-encoding", b"transfer-encoding", b"traceparent", b"tracestate", b"openai-beta")
+)  # fmt: skip
+_ONCE = frozenset((b"authorization", b"x-api-key", b"host", b"expect", b"content-encoding"))
+
+_QUEUE = 8
+"""Pipelined requests that may wait on one connection before reading pauses."""
+_SMALL_BODY = 64 * 1024
+"""A stranger may send this much before the key is looked at; more only with a good key."""
+_OVERHEAD = 8
+"""Bytes on the wire per byte of body: one-byte chunks need 6; endless extensions need more."""
+_DRAIN_GRACE_S = 1.0
+_LINGER_S = 2.0
+"""How long what a refused client still sends is read and thrown away, so that it sees the answer
+instead of a reset (RFC 9112, section 9.6)."""
+
+
+class Connection(asyncio.Protocol):
+    """The server's side of one client connection."""
+
+    __slots__ = ("_body_bytes", "_flaw", "_hall", "_head_bytes", "_header_count", "_in_head",
+                 "_parser", "_pieces", "_queue", "_request", "_wire_bytes", "closing", "deadline",
+                 "exchange", "on_body", "paused", "transport", "waits_for")  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, hall: "Hall") -> None:
+        self._hall = hall
+        self._request = Request()
+        self._queue: list[Request] = []
+        self._pieces: list[bytes] = []
+        self._flaw: PlaneError | None = None
+        self._in_head = True
+        self._head_bytes = self._header_count = self._body_bytes = self._wire_bytes = 0
+        self.on_body = self._pieces.append  # llhttp appends without a Python frame
+        self._parser = httptools.HttpRequestParser(self)
+        self.exchange: Exchange | None = None
+        self.closing = False
+        self.paused = False
+        """The client takes nothing at the moment."""
+        self.deadline = 0.0
+        """Monotonic time at which the client has waited too long; 0: it need not do anything."""
+        self.waits_for = "idle-timeout"
+
+    # What the event loop says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self.transport = transport  # type: ignore[assignment]  # uvloop's own class
+        hall = self._hall
+        if len(hall.connections) >= hall.limits.connections:
+            hall.counters.refused("connections")
+            self.closing = True
+            self.transport.abort()
+            return
+        hall.connections.add(self)
+        self.deadline = hall.now() + hall.limits.header_timeout_s
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """The client is gone; what runs for it stops."""
+        self._hall.connections.discard(self)
+        self.closing = True
+        self._queue.clear()
+        if self.exchange is not None:
+            self.exchange.client_gone()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        if self.closing or self._flaw is not None:
+            return  # lingering: thrown away
+        waiting = len(self._queue)
+        try:
+            self._parser.feed_data(data)
+            if len(self._queue) == waiting:  # nothing came to its end: the limits decide
+                self._grew(len(data))
+        except PlaneError as refusal:
+            self._flaw = refusal
+        except httptools.HttpParserUpgrade:
+            self._flaw = BadRequest("Upgrades are not offered here.", reason="upgrade")
+            if self._queue:  # answered as if it had not asked (RFC 9110, 7.8), and then closed
+                self._queue[-1].keep_alive = False
+        except httptools.HttpParserError as wrong:
+            inner = wrong.__context__
+            self._flaw = (
+                inner
+                if isinstance(inner, PlaneError)
+                else BadRequest(f"This is not proper HTTP/1.1: {wrong}.", reason="http-invalid")
+            )
+        if self.exchange is None:
+            self._next()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; an exchange without a listener has no purpose (as in nginx)."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: stop taking from upstream."""
+        self.paused = True
+        self.deadline = self._hall.now() + self._hall.limits.write_timeout_s
+        self.waits_for = "write-timeout"
+        if self.exchange is not None:
+            self.exchange.client_is_slow(slow=True)
+
+    def resume_writing(self) -> None:
+        """The client caught up."""
+        self.paused = False
+        if self.waits_for == "write-timeout":
+            self.deadline = 0.0
+        if self.exchange is not None:
+            self.exchange.client_is_slow(slow=False)
+
+    # What the parser says
+
+    def on_message_begin(self) -> None:
+        """A request starts."""
+        if self.exchange is None and not self._queue:
+            self._wait("header-timeout", self._hall.limits.header_timeout_s)
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._head_bytes += len(url)
+        if self._head_bytes > self._hall.limits.header_bytes:
+            raise _head_too_large()
+        self._request.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or after the body a trailer: counted, never used."""
+        limits = self._hall.limits
+        self._header_count += 1
+        self._head_bytes += len(name) + len(value) + 4
+        if self._header_count > limits.headers or self._head_bytes > limits.header_bytes:
+            raise _head_too_large()
+        name = name.lower()
+        if name in _KEPT and self._in_head:
+            fields = self._request.fields
+            if name in fields and name in _ONCE:
+                raise BadRequest(f"The header {name.decode()} stands twice.", reason="header-twice")
+            fields[name] = value
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: may this request go on to its body?"""
+        request, parser, hall = self._request, self._parser, self._hall
+        self._in_head = False
+        request.method = parser.get_method()
+        request.version = parser.get_http_version()
+        request.keep_alive = parser.should_keep_alive()
+        fields = request.fields
+        check_head(request)
+        declared = int(fields.get(b"content-length", b"0"))
+        if declared > hall.limits.body_bytes:
+            raise _body_too_large(hall.limits.body_bytes)
+        expect = fields.get(b"expect")
+        if declared > _SMALL_BODY or expect is not None:
+            hall.identify(fields)
+        is_next = self.exchange is None and not self._queue
+        if is_next:
+            self._wait("body-timeout", hall.limits.body_timeout_s)
+        if expect is not None:
+            if expect.lower() != b"100-continue":
+                raise BadRequest("Only 100-continue can be expected.", reason="expectation-failed")
+            if is_next and request.version == "1.1":
+                self.transport.write(answers.CONTINUE)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        pieces = self._pieces
+        if self._body_bytes + sum(map(len, pieces)) > self._hall.limits.body_bytes:
+            raise _body_too_large(self._hall.limits.body_bytes)
+        request = self._request
+        request.body += pieces
+        pieces.clear()
+        request.received_at = self._hall.now()
+        self._queue.append(request)
+        self._request = Request()
+        self._in_head = True
+        self._head_bytes = self._header_count = self._body_bytes = self._wire_bytes = 0
+        if len(self._queue) >= _QUEUE:
+            self.transport.pause_reading()
+
+    # What the exchange and the hall say
+
+    def finished(self, *, keep_alive: bool) -> None:
+        """The answer of the running exchange is written."""
+        self.exchange = None
+        if self.closing:
+            return
+        if not keep_alive:
+            self._close()
+        elif self._queue or self._flaw is not None:
+            self._hall.soon(self._next)
+        else:
+            self._wait("idle-timeout", self._hall.limits.idle_timeout_s)
+
+    def drain(self) -> None:
+        """Take no new work: an idle connection closes soon, a busy one after its answer.
+
+        What still comes in until then is refused in words, not by a reset.
+        """
+        if self.exchange is None and not self._queue and not self.closing:
+            self._wait("idle-timeout", _DRAIN_GRACE_S)
+
+    def overdue(self) -> None:
+        """The client missed its deadline."""
+        if self.waits_for in ("header-timeout", "body-timeout") and self._request.url:
+            what = "head" if self.waits_for == "header-timeout" else "body"
+            self._flaw = BadRequest(
+                f"The request's {what} did not arrive in time.", reason=self.waits_for
+            )
+            self._next()
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection and what is still unwritten."""
+        self.closing = True
+        self.transport.abort()
+
+    # Private, in the order of use
+
+    def _grew(self, wire_bytes: int) -> None:
+        limits = self._hall.limits
+        self._wire_bytes += wire_bytes
+        if self._in_head:
+            if self._wire_bytes > limits.header_bytes:
+                raise _head_too_large()
+            return
+        pieces = self._pieces
+        if pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._request.body.append(piece)
+            self._body_bytes += len(piece)
+        if self._body_bytes > limits.body_bytes:
+            raise _body_too_large(limits.body_bytes)
+        if self._body_bytes > _SMALL_BODY:
+            self._hall.identify(self._request.fields)
+        if self._wire_bytes > _OVERHEAD * self._body_bytes + limits.header_bytes + _SMALL_BODY:
+            raise BadRequest("The body is almost all framing.", reason="http-invalid")
+
+    def _next(self) -> None:
+        """Start the next request, or say what was wrong with it."""
+        if self.exchange is not None or self.closing:
+            return
+        if self._queue and self._hall.draining:
+            self._refuse(
+                Draining(
+                    "The plane is going down and takes no new work.",
+                    next_step="Try again: another one takes over.",
+                    after_s=1.0,
+                )
+            )
+        elif self._queue:
+            request = self._queue.pop(0)
+            if len(self._queue) == _QUEUE - 1:
+                self.transport.resume_reading()
+            self.deadline = 0.0
+            self.exchange = Exchange(self._hall, self, request)
+            self.exchange.begin()
+        elif self._flaw is not None:
+            self._refuse(self._flaw)
+
+    def _refuse(self, flaw: PlaneError) -> None:
+        """Answer a request that cannot be taken, and leave."""
+        self._hall.counters.refused(flaw.reason)
+        body = answers.error_body(flaw)
+        self.transport.write(
+            b"%bcontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n%b\r\n%b"
+            % (
+                answers.status_line(answers.status_of(flaw)),
+                len(body),
+                answers.error_headers(flaw),
+                b"" if self._request.method == b"HEAD" else body,
+            )
+        )
+        self._close()
+
+    def _close(self) -> None:
+        """Close once everything is written; what still comes in is thrown away for a while."""
+        self.closing = True
+        self._wait("linger", _LINGER_S)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _wait(self, reason: str, seconds: float) -> None:
+        self.waits_for = reason
+        self.deadline = self._hall.now() + seconds
+
+
+def _head_too_large() -> TooLarge:
+    return TooLarge("The request's head is too large.", reason="headers-too-large")
+
+
+def _body_too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes.", reason="body-too-large")

@@ -1,0 +1,172 @@
+"""One request on its way through the line, and the moments at which the line waits.
+
+The line is a coroutine that no event loop knows: it is stepped by hand, from the callback in which
+something happened, so that a request costs no task and a chunk of a stream costs no wake-up. It
+waits only for `Moment`s: units granted, an attempt over, the client gone.
+"""
+
+import types
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+from towplane.gateway import answers
+from towplane.parts.errors import PlaneError
+
+if TYPE_CHECKING:
+    from towplane.gateway.admit import Denied, Ticket
+    from towplane.gateway.attempt import Attempt
+    from towplane.gateway.connection import Connection
+    from towplane.gateway.hall import Hall, RouteState
+    from towplane.gateway.receive import Ask
+    from towplane.gateway.request import Request
+    from towplane.tenants.keys import KeyRecord
+
+GONE = "gone"
+"""The client went away."""
+OVER = "over"
+"""The running attempt ended; how, stands in it."""
+GRANTED = "granted"
+"""The coordinator has answered about units."""
+LATE = "late"
+"""The exchange waited too long in the line."""
+
+Moment = str
+
+
+@types.coroutine
+def moment() -> Generator[None, Moment, Moment]:
+    """Wait for the next moment of this exchange."""
+    return (yield)
+
+
+class Exchange:
+    """A request and what has become of it so far."""
+
+    __slots__ = ("_moments", "_running", "_walk", "answered", "ask", "attempt", "attempts",
+                 "caller", "connection", "denied", "ends_at", "gone", "hall", "id", "keep_alive",
+                 "output_limit", "request", "route", "ticket", "tried", "waits_until")  # fmt: skip
+
+    ask: "Ask"
+    caller: "KeyRecord"
+
+    def __init__(self, hall: "Hall", connection: "Connection", request: "Request") -> None:
+        self.hall = hall
+        self.connection = connection
+        self.request = request
+        self.id = hall.ids.next()
+        self.route: RouteState | None = None
+        self.ticket: Ticket | None = None
+        self.denied: Denied | None = None
+        self.tried: list[str] = []
+        """Targets that failed this request, by name."""
+        self.output_limit = 0
+        """Output tokens reserved."""
+        self.attempt: Attempt | None = None
+        self.attempts = 0
+        self.answered = False
+        """The head of the answer is on its way; nothing can be retried any more."""
+        self.gone = False
+        self.keep_alive = request.keep_alive
+        self.ends_at = 0.0
+        """Monotonic time at which the whole request has taken too long."""
+        self.waits_until = 0.0
+        """Monotonic time at which a wait for units is given up; 0: it does not wait."""
+        self._running = False
+        self._moments: list[Moment] = []
+        self._walk: Coroutine[Any, Moment, None] | None = None
+
+    def begin(self) -> None:
+        """Walk the line until it waits or ends."""
+        self.hall.exchanges.add(self)
+        self._walk = self.hall.walk(self)
+        self._step(None)
+
+    def resume(self, what: Moment) -> None:
+        """Something happened; while the line is running it is told when it waits next."""
+        self._moments.append(what)
+        if not self._running:
+            self._step(self._moments.pop(0))
+
+    def client_gone(self) -> None:
+        """The connection is lost."""
+        self.gone = True
+        if self.attempt is not None and not self.attempt.is_over:
+            self.attempt.cancel()
+        else:
+            self.resume(GONE)
+
+    def client_is_slow(self, *, slow: bool) -> None:
+        """Take no more from upstream until the client has taken what is written."""
+        if self.attempt is not None:
+            self.attempt.hold(slow)
+
+    def deadline_passed(self, now: float) -> None:
+        """Called by the sweep: end what is overdue."""
+        if self.waits_until and now > self.waits_until:
+            self.resume(LATE)
+        elif self.attempt is not None:
+            self.attempt.check_deadline(now, self.ends_at)
+
+    # The answer
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """A whole answer; `headers` are lines with their ends. Nothing is written to nobody."""
+        self.answered = True
+        if self.gone:
+            return
+        if self.hall.draining:
+            self.keep_alive = False
+        transport = self.connection.transport
+        head = b"%b%bcontent-length: %d\r\n%b%b\r\n" % (
+            answers.status_line(status),
+            self.own_headers(),
+            len(body),
+            headers,
+            b"" if self.keep_alive else b"connection: close\r\n",
+        )
+        if self.request.method == b"HEAD":
+            transport.write(head)
+        elif len(body) < 16384:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
+
+    def refuse(self, error: PlaneError) -> None:
+        """An error of the plane's own, in the client's dialect."""
+        self.answer(
+            answers.status_of(error),
+            b"content-type: application/json\r\n" + answers.error_headers(error),
+            answers.error_body(error),
+        )
+
+    def own_headers(self) -> bytes:
+        """What the plane says of itself in every answer."""
+        attempt = self.attempt
+        if attempt is None:
+            return b"x-towplane-request-id: %b\r\n" % self.id.encode()
+        return (
+            b"x-towplane-request-id: %b\r\nx-towplane-target: %b\r\nx-towplane-attempts: %d\r\n"
+            % (
+                self.id.encode(),
+                attempt.target.header_name,
+                self.attempts,
+            )
+        )
+
+    # Private
+
+    def _step(self, what: Moment | None) -> None:
+        walk = self._walk
+        assert walk is not None
+        self._running = True
+        try:
+            walk.send(what)  # type: ignore[arg-type]  # the first step of a coroutine takes None
+            while self._moments:
+                walk.send(self._moments.pop(0))
+        except StopIteration:
+            self._walk = None
+            self._moments.clear()
+            self.hall.exchanges.discard(self)
+            self.connection.finished(keep_alive=self.keep_alive)
+        finally:
+            self._running = False

@@ -1,0 +1,277 @@
+"""The workers of the serving port, as the plane process runs them.
+
+It opens one listening socket per worker (SO_REUSEPORT) and keeps each open across a worker's death:
+connections that come while a worker restarts wait in its backlog instead of being refused. A worker
+that dies is restarted after its journal has been recovered, so that its units can be used again.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from towplane.gateway.coordinator import Coordinator, Spent
+from towplane.gateway.messages import (
+    Drain,
+    Frames,
+    FromWorker,
+    Need,
+    Ready,
+    Report,
+    Reported,
+    Returned,
+    Snapshot,
+    ToWorker,
+    frame,
+)
+from towplane.gateway.worker import BACKLOG
+from towplane.monitoring.merge import Tally
+from towplane.parts import process
+from towplane.parts.clock import Clock
+from towplane.parts.errors import Platform
+from towplane.tenants.windows import Account
+
+__all__ = ["Fleet", "WorkerStatus"]
+
+REPORT_WAIT_S = 2.0
+_RESTART_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Waits before a restart, by how many times in a row the worker ended before it served."""
+
+_log = logging.getLogger("towplane.gateway")
+_decode = msgspec.msgpack.Decoder(FromWorker).decode
+
+WorkerState = Literal["starting", "serving", "draining", "down"]
+Recover = Callable[[str], Awaitable[dict[tuple[Account, str], int]]]
+
+
+@dataclass(slots=True)
+class WorkerStatus:
+    """One place in the fleet."""
+
+    number: int
+    state: WorkerState = "starting"
+    pid: int | None = None
+    restarts: int = 0
+    since: float = 0.0
+    """Wall clock."""
+    report: Reported | None = None
+    """The last one, if it still lives."""
+
+
+@dataclass(slots=True)
+class _Life:
+    """One incarnation of one worker."""
+
+    id: int
+    child: process.Child
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    incarnation: str = ""
+    waiting: dict[int, "asyncio.Future[Reported]"] = field(default_factory=dict)
+
+
+class Fleet:
+    """All workers. `recover` folds a dead worker's journal and says what it spent."""
+
+    def __init__(
+        self,
+        *,
+        journal_root: Path,
+        clock: Clock,
+        spent: Spent,
+        recover: Recover,
+    ) -> None:
+        self._root = journal_root
+        self._clock = clock
+        self._recover = recover
+        self.coordinator = Coordinator(clock=clock, tell=self._tell, spent=spent)
+        self.workers: list[WorkerStatus] = []
+        self.tally = Tally()
+        self.address = ("", 0)
+        self._sockets: list[socket.socket] = []
+        self._lives: dict[int, _Life] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._snapshot: Snapshot | None = None
+        self._next_id = 0
+        self._serial = 0
+        self._ending = False
+        self._serving = asyncio.Event()
+
+    def open(self, host: str, port: int, count: int) -> None:
+        """Take the port. Raises Platform when it cannot be had."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            _refuse_shared(host, port, family)
+            for _ in range(count):
+                listening = socket.socket(family, socket.SOCK_STREAM)
+                self._sockets.append(listening)
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                listening.bind((host, port))
+                port = listening.getsockname()[1]
+                listening.listen(BACKLOG)
+        except OSError as error:
+            self._close_sockets()
+            raise Platform(
+                f"The serving port {host}:{port} cannot be opened: {error.strerror}.",
+                next_step="Stop what uses it, or change gateway.listen.",
+            ) from None
+        self.address = (host, port)
+
+    def start(self) -> None:
+        """Start every worker; they serve once they have a snapshot."""
+        loop = asyncio.get_running_loop()
+        for number, listening in enumerate(self._sockets):
+            self.workers.append(WorkerStatus(number))
+            self._tasks.append(loop.create_task(self._keep(number, listening)))
+
+    def push(self, snapshot: Snapshot) -> None:
+        """What is decided by from now on."""
+        self._snapshot = snapshot
+        self.coordinator.apply(snapshot.tenants, snapshot.keys)
+        for life in self._lives.values():
+            self._send(life, snapshot)
+
+    async def report(self) -> None:
+        """Ask every worker how things stand; a worker that does not answer keeps its old report."""
+        self._serial += 1
+        futures: list[asyncio.Future[Reported]] = []
+        for life in self._lives.values():
+            if life.incarnation:
+                future = asyncio.get_running_loop().create_future()
+                life.waiting[self._serial] = future
+                futures.append(future)
+                self._send(life, Report(self._serial))
+        if futures:
+            await asyncio.wait(futures, timeout=REPORT_WAIT_S)
+
+    async def serving(self) -> None:
+        """Return when every worker has served for the first time."""
+        await self._serving.wait()
+
+    async def stop(self, *, drain_s: float) -> None:
+        """Let running requests end, then end every worker."""
+        self._ending = True
+        self._close_sockets()
+        for worker in self.workers:
+            if worker.state == "serving":
+                worker.state = "draining"
+        for life in self._lives.values():
+            self._send(life, Drain())
+        lives = list(self._lives.values())
+        if lives:
+            await asyncio.wait(
+                [asyncio.ensure_future(life.child.wait()) for life in lives], timeout=drain_s + 2.0
+            )
+        for life in lives:
+            life.child.kill()
+        await asyncio.gather(*self._tasks)
+
+    # Private
+
+    async def _keep(self, number: int, listening: socket.socket) -> None:
+        """Keep one worker alive."""
+        status = self.workers[number]
+        failures = 0
+        while not self._ending:
+            await asyncio.sleep(_RESTART_S[min(failures, len(_RESTART_S) - 1)])
+            if self._ending:
+                break
+            has_served = await self._live(status, listening)
+            failures = 0 if has_served else failures + 1
+            status.restarts += not self._ending
+        status.state = "down"
+
+    async def _live(self, status: WorkerStatus, listening: socket.socket) -> bool:
+        """One life of a worker, to the recovery of its journal; whether it ever served."""
+        life = await self._spawn(listening)
+        status.state, status.pid, status.since = "starting", life.child.pid, self._clock.wall()
+        self._lives[life.id] = life
+        if self._snapshot is not None:
+            self._send(life, self._snapshot)
+        await self._listen(life, status)
+        ended = await life.child.wait()
+        del self._lives[life.id]
+        if not self._ending:
+            _log.error("worker %d (pid %d) ended: %s", status.number, life.child.pid, ended.words)
+        self.tally.retire(life.id)
+        status.state, status.pid, status.report = "down", None, None
+        for future in life.waiting.values():
+            future.cancel()
+        spent = await self._recover(life.incarnation) if life.incarnation else {}
+        self.coordinator.worker_died(life.id, spent)
+        return bool(life.incarnation)
+
+    async def _spawn(self, listening: socket.socket) -> _Life:
+        ours, theirs = socket.socketpair()
+        self._next_id += 1
+        argv = [
+            sys.executable, "-m", "towplane.gateway.worker",
+            str(listening.fileno()), str(theirs.fileno()), str(self._root),
+        ]  # fmt: skip
+        child = process.start(
+            argv,
+            pass_fds=(listening.fileno(), theirs.fileno()),
+            death_signal=15,  # SIGTERM: it drains; what runs may end
+        )
+        theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return _Life(self._next_id, child, reader, writer)
+
+    async def _listen(self, life: _Life, status: WorkerStatus) -> None:
+        """Hear a worker until it ends."""
+        frames = Frames()
+        try:
+            while data := await life.reader.read(65536):
+                for body in frames.feed(data):
+                    self._hear(life, status, _decode(body))
+        except ConnectionError:
+            pass
+        life.writer.close()
+
+    def _hear(self, life: _Life, status: WorkerStatus, message: FromWorker) -> None:
+        match message:
+            case Ready():
+                if not life.incarnation:
+                    life.incarnation = message.incarnation
+                    self.coordinator.worker_started(life.id)
+                if status.state == "starting":
+                    status.state = "serving"
+                    if all(worker.state == "serving" for worker in self.workers):
+                        self._serving.set()
+            case Need() | Returned():
+                self.coordinator.hear(life.id, message)
+            case Reported():
+                status.report = message
+                self.tally.report(life.id, message.samples)
+                future = life.waiting.pop(message.serial, None)
+                if future is not None and not future.done():
+                    future.set_result(message)
+
+    def _tell(self, worker: int, message: ToWorker) -> None:
+        life = self._lives.get(worker)
+        if life is not None:
+            self._send(life, message)
+
+    def _send(self, life: _Life, message: ToWorker) -> None:
+        if not life.writer.is_closing():
+            life.writer.write(frame(message))
+
+    def _close_sockets(self) -> None:
+        while self._sockets:
+            self._sockets.pop().close()
+
+
+def _refuse_shared(host: str, port: int, family: int) -> None:
+    """SO_REUSEPORT would let two planes share a port in silence: try without it first."""
+    if port == 0:
+        return
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))

@@ -1,0 +1,197 @@
+"""What the plane process and a worker say to each other, over a socket pair.
+
+Each message is one MessagePack map, length-prefixed (4 bytes, big-endian). The plane process sends
+a whole `Snapshot` whenever anything changed; workers replace theirs. Secrets travel here, never on
+disk and never on a command line.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from towplane.document.plane import HttpLimits
+from towplane.monitoring.series import Sample
+from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
+from towplane.tenants.keys import KeyRecord, TenantRecord
+
+
+class PricedFrom(msgspec.Struct, array_like=True, frozen=True):
+    """A price and the moment from which it holds, ascending in a list."""
+
+    since: float
+    """Wall clock, seconds since the epoch."""
+    price: tuple[int, int, int]
+    """Nano-dollars per million tokens: input, cached input, output."""
+
+
+class TargetInfo(msgspec.Struct, frozen=True):
+    """One target: where it is, how to speak to it, what it costs."""
+
+    name: str
+    kind: str
+    """`provider` or `engine`."""
+    host: str
+    port: int
+    path: str
+    """What stands before `/chat/completions`, as `/v1`."""
+    model: str
+    """The model's name there."""
+    tls: bool = False
+    ca: str | None = None
+    api_key: str = ""
+    prices: tuple[PricedFrom, ...] = ()
+    state: str = "ready"
+    """ready, or a word that says why not: starting, draining, backing-off, crash-loop, failed."""
+    reason: str = ""
+
+    def __repr__(self) -> str:
+        return f"TargetInfo({self.name}, {self.host}:{self.port}, {self.state})"
+
+
+class WeightedTarget(msgspec.Struct, array_like=True, frozen=True):
+    """A target of a route, by name."""
+
+    target: str
+    weight: int
+
+
+class RouteInfo(msgspec.Struct, frozen=True):
+    """One route, its fallback chain laid flat."""
+
+    model: str
+    choose: str
+    groups: tuple[tuple[WeightedTarget, ...], ...]
+    """The targets, then each step of the fallback chain."""
+    timeouts: Timeouts
+    retries: Retries
+    breaker: Breaker
+    slo: Slo
+    reserve_output: int
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """What a worker needs to open the serving port; its socket comes as a file descriptor."""
+
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Snapshot(msgspec.Struct, tag="snapshot", frozen=True):
+    """Everything that a worker decides by."""
+
+    version: int
+    plane: str
+    listen: Listen
+    limits: HttpLimits
+    drain_s: float
+    pepper: bytes
+    tenants: tuple[TenantRecord, ...]
+    keys: tuple[KeyRecord, ...]
+    targets: tuple[TargetInfo, ...]
+    routes: tuple[RouteInfo, ...]
+    access_log: bool = False
+
+    def __repr__(self) -> str:
+        return f"Snapshot(version={self.version})"
+
+
+class Granted(msgspec.Struct, tag="granted"):
+    """Units of a pool; 0 is a refusal, with the seconds after which to come back."""
+
+    pool: str
+    amount: int
+    retry_after_s: float | None = None
+
+
+class Recall(msgspec.Struct, tag="recall"):
+    """Give back what is unused of a pool."""
+
+    pool: str
+
+
+class Report(msgspec.Struct, tag="report"):
+    """Say how things stand."""
+
+    serial: int
+
+
+class Drain(msgspec.Struct, tag="drain"):
+    """Finish what runs, take nothing new, end."""
+
+
+class Ready(msgspec.Struct, tag="ready"):
+    """The worker serves, with the snapshot of this version."""
+
+    version: int
+    incarnation: str
+    """The name of its journal."""
+
+
+class Need(msgspec.Struct, tag="need"):
+    """The worker's share of a pool is too small for the next request."""
+
+    pool: str
+    amount: int
+
+
+class Returned(msgspec.Struct, tag="returned"):
+    """Unused units come back, because they were recalled or have grown old."""
+
+    pool: str
+    amount: int
+    recalled: bool = False
+
+
+class TargetReport(msgspec.Struct, array_like=True):
+    """How one worker sees a target."""
+
+    name: str
+    in_flight: int
+    breaker: str
+    attempts: int
+    failures: int
+
+
+class Reported(msgspec.Struct, tag="reported"):
+    """How things stand in a worker, counted since it started."""
+
+    serial: int
+    version: int
+    in_flight: int
+    connections: int
+    samples: list[Sample]
+    targets: list[TargetReport]
+
+
+ToWorker = Snapshot | Granted | Recall | Report | Drain
+FromWorker = Ready | Need | Returned | Reported
+
+_LENGTH = struct.Struct(">I")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def frame(message: ToWorker | FromWorker) -> bytes:
+    """The bytes of one message on the wire."""
+    body = _encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Frames:
+    """Cuts a byte stream into messages; knows no socket."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Every body that is complete after `data`."""
+        buffer = self._rest + data
+        start = 0
+        while len(buffer) - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer, start)
+            end = start + _LENGTH.size + length
+            if len(buffer) < end:
+                break
+            yield buffer[start + _LENGTH.size : end]
+            start = end
+        self._rest = buffer[start:]

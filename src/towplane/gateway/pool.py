@@ -1,0 +1,273 @@
+"""Connections to upstreams: kept alive, reused last-in first-out, one attempt at a time on each.
+
+Knows HTTP's response side and nothing of models or money. What comes in is parsed by llhttp, so a
+broken framing is an error and never relayed; what is relayed is the payload.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol
+
+import httptools
+
+from towplane.parts.clock import Now
+from towplane.parts.errors import ProtocolError, Unavailable, Upstream
+
+KEEP_IDLE = 1024
+"""Idle connections kept per target."""
+IDLE_S = 30.0
+"""An idle connection older than this is closed; servers close theirs after 5 s (uvicorn) and more,
+which is seen at once."""
+_HEAD_BYTES = 64 * 1024
+"""A response head larger than this is not a response."""
+_RELAYED = frozenset(
+    (b"content-type", b"content-encoding", b"x-request-id", b"retry-after", b"retry-after-ms",
+     b"openai-processing-ms", b"openai-version")
+)  # fmt: skip
+"""Response headers that a client gets to see. Not the vendor's own limits, nor cookies."""
+
+
+class Listener(Protocol):
+    """The attempt that a connection works for."""
+
+    def connected(self, connection: "UpstreamConnection") -> None:
+        """A connection is there; the request can be sent."""
+
+    def failed(self, error: Upstream) -> None:
+        """There will be no more: no connection, a broken answer, a reset."""
+
+    def head(self, status: int, headers: bytes) -> None:
+        """The head of the answer is complete."""
+
+    def read(self, payload: bytes, *, whole: bool) -> None:
+        """Payload came; `whole` says that the answer ends with it."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to one upstream."""
+
+    __slots__ = ("_framed", "_head", "_head_bytes", "_in_head", "_keep_alive", "_parser",
+                 "_pieces", "_pool", "_whole", "idle_since", "is_reused", "listener", "on_body",
+                 "retry_after", "transport")  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: "TargetPool") -> None:
+        self._pool = pool
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # llhttp appends without a Python frame
+        self._parser = httptools.HttpResponseParser(self)
+        self._head: list[bytes] = []
+        self._head_bytes = 0
+        self._in_head = True
+        self._framed = False
+        self._whole = False
+        self._keep_alive = False
+        self.listener: Listener | None = None
+        self.idle_since = 0.0
+        self.is_reused = False
+        self.retry_after: float | None = None
+
+    def send(self, listener: Listener, head: bytes, body: bytes) -> None:
+        """Start an exchange; the connection is idle."""
+        self.listener = listener
+        self._head.clear()
+        self._head_bytes = 0
+        self._in_head = True
+        self._framed = False
+        self._whole = False
+        self.retry_after = None
+        if len(body) < 16384:
+            self.transport.write(head + body)
+        else:
+            self.transport.writelines((head, body))
+
+    def release(self) -> None:
+        """The attempt is done with it: keep it if its answer is whole, else close it."""
+        self.listener = None
+        if self._whole and self._keep_alive:
+            self.transport.resume_reading()
+            self.is_reused = True
+            self._pool.keep(self)
+        else:
+            self.transport.abort()
+
+    # What the event loop says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._pool.open += 1
+        self.transport = transport  # type: ignore[assignment]  # uvloop's own class
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The upstream closed."""
+        self._pool.forget(self)
+        listener = self.listener
+        if listener is None:
+            return
+        self.listener = None
+        if exc is None and not self._in_head and not self._framed and not self._whole:
+            self._whole = True  # a body without length ends with its connection
+            listener.read(b"", whole=True)
+            return
+        when = "before its answer" if self._in_head else "in the middle of its answer"
+        listener.failed(Unavailable(f"The upstream closed the connection {when}."))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        listener = self.listener
+        if listener is None or self._whole:
+            self.transport.abort()  # nobody asked
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as wrong:
+            self._break(f"The upstream broke HTTP: {wrong}.")
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES:
+                self._break("The upstream's response head is too large.")
+            return
+        pieces = self._pieces
+        if pieces:
+            payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            listener.read(payload, whole=self._whole)
+        elif self._whole:
+            listener.read(b"", whole=True)
+
+    # What the parser says
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which nobody wants."""
+        if not self._in_head:
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        name = name.lower()
+        if name in _RELAYED:
+            self._head.append(b"%b: %b\r\n" % (name, value))
+            if name == b"retry-after" and self.retry_after is None:
+                self.retry_after = _seconds(value, 1.0)
+            elif name == b"retry-after-ms":
+                self.retry_after = _seconds(value, 0.001)
+        elif name in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            return  # 100, 103: the real one follows
+        self._in_head = False
+        self._keep_alive = self._parser.should_keep_alive()
+        listener = self.listener
+        if listener is not None:
+            listener.head(status, b"".join(self._head))
+
+    def on_message_complete(self) -> None:
+        """The answer is whole, unless it was an interim one."""
+        if self._in_head:
+            self._head.clear()
+        elif self._whole:
+            self._keep_alive = False  # a second answer to one request
+        else:
+            self._whole = True
+
+    def _break(self, say: str) -> None:
+        listener, self.listener = self.listener, None
+        self.transport.abort()
+        if listener is not None:
+            listener.failed(ProtocolError(say))
+
+
+class TargetPool:
+    """The connections to one address."""
+
+    __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "open")
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        now: Now,
+    ) -> None:
+        self._host, self._port, self._tls = host, port, tls
+        self._loop, self._now = loop, now
+        self._idle: list[UpstreamConnection] = []
+        self._dials: set[asyncio.Task[None]] = set()
+        self.open = 0
+        """Connections, idle ones included."""
+
+    def connect(self, listener: Listener) -> Callable[[], None] | None:
+        """Give `listener` a connection: an idle one at once, or a new one soon.
+
+        Returns what cancels a dial that is under way, or None.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.transport.is_closing():
+                listener.connected(connection)
+                return None
+        return self.dial(listener)
+
+    def dial(self, listener: Listener) -> Callable[[], None]:
+        """Give `listener` a new connection."""
+        task = self._loop.create_task(self._dial(listener))
+        self._dials.add(task)
+        task.add_done_callback(self._dials.discard)
+        return task.cancel  # type: ignore[return-value]  # the result says nothing we need
+
+    def keep(self, connection: UpstreamConnection) -> None:
+        """An idle connection comes back."""
+        if len(self._idle) >= KEEP_IDLE or connection.transport.is_closing():
+            connection.transport.abort()
+            return
+        connection.idle_since = self._now()
+        self._idle.append(connection)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """A connection is lost."""
+        self.open -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def sweep(self) -> None:
+        """Close what has been idle for long; the oldest stand first."""
+        oldest = self._now() - IDLE_S
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle.pop(0).transport.abort()
+
+    def close(self) -> None:
+        """Close every idle connection; those at work end with their attempts."""
+        while self._idle:
+            self._idle.pop().transport.abort()
+
+    async def _dial(self, listener: Listener) -> None:
+        try:
+            _, connection = await self._loop.create_connection(
+                lambda: UpstreamConnection(self),
+                self._host,
+                self._port,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+        except (OSError, ssl.SSLError, UnicodeError) as wrong:
+            listener.failed(
+                Unavailable(f"No connection to {self._host}:{self._port}: {wrong or 'closed'}.")
+            )
+            return
+        listener.connected(connection)
+
+
+def _seconds(value: bytes, unit_s: float) -> float | None:
+    """Retry-After as seconds; its form as a date is rare with model servers and not read."""
+    try:
+        seconds = float(value) * unit_s
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < 86_400 else None

@@ -1,0 +1,409 @@
+"""Sixth station: the answer on its way to the client, and what is read from it in passing.
+
+`StreamRelay` passes server-sent events on as they come, whole events at a time, so that an event
+can be looked at before it leaves: where the first token is, how many there are, what usage says.
+Most reads hold nothing but tokens; they are counted by a byte search and never decoded. Nothing is
+relayed before the first token, because until then another target may be tried; the last event is
+kept back until the attempt is accounted. `WholeRelay` does the same for answers in one piece.
+"""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from towplane.gateway import answers
+from towplane.parts.errors import PlaneError, ProtocolError, ServerError, Upstream
+from towplane.parts.sse import cut, events
+from towplane.tenants.events import Progress
+
+if TYPE_CHECKING:
+    from towplane.gateway.attempt import Attempt
+    from towplane.gateway.exchange import Exchange
+
+_LONGEST_EVENT = 4 * 1024 * 1024
+_LONGEST_HELD = 256 * 1024
+"""What may come before the first token (comments, role frames) before it is relayed anyway."""
+_WHOLE_BYTES = 1024 * 1024
+"""An answer in one piece is kept up to this size; a larger one is passed on as it comes."""
+_TAIL_BYTES = 64 * 1024
+"""Of a larger one this much of the end is kept, where the usage stands."""
+
+
+class _CachedTokens(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """Usage as OpenAI's wire has it: cached tokens are inside the prompt's."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    prompt_tokens_details: _CachedTokens | None = None
+
+    def cached(self) -> int:
+        """Input tokens read from a cache."""
+        details = self.prompt_tokens_details
+        return (details.cached_tokens or 0) if details is not None else 0
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+    function_call: msgspec.Raw | None = None
+    audio: msgspec.Raw | None = None
+
+    def is_token(self) -> bool:
+        return bool(
+            self.content or self.reasoning_content or self.reasoning or self.refusal
+            or self.tool_calls or self.function_call or self.audio
+        )  # fmt: skip
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    message: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+    def is_token(self) -> bool:
+        return bool(self.text) or (self.delta is not None and self.delta.is_token())
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+_usage = msgspec.json.Decoder(Usage)
+
+
+class Relay(ABC):
+    """What both kinds share: whom they write to, and what they have read."""
+
+    __slots__ = ("attempt", "first_at", "last_at", "tokens", "usage", "x")
+
+    def __init__(self, attempt: "Attempt") -> None:
+        self.attempt = attempt
+        self.x: Exchange = attempt.x
+        self.usage: Usage | None = None
+        self.tokens = 0
+        """Generated tokens seen; in a stream, one per event that carries any."""
+        self.first_at = 0.0
+        """Monotonic time at which the first of them was relayed; 0: none was."""
+        self.last_at = 0.0
+
+    @abstractmethod
+    def read(self, payload: bytes, *, whole: bool) -> None:
+        """Payload came from upstream. Raises Upstream when it makes no sense."""
+
+    @abstractmethod
+    def finish(self, error: Upstream | None) -> None:
+        """Write the end of the answer."""
+
+    def start_stream(self) -> None:
+        """Write the head of an answer whose length nobody knows."""
+        x, attempt = self.x, self.attempt
+        x.answered = True
+        if x.hall.draining:
+            x.keep_alive = False
+        if x.request.version == "1.0":
+            x.keep_alive = False
+            framing = b"connection: close\r\n"
+        elif x.keep_alive:
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
+            framing = b"transfer-encoding: chunked\r\nconnection: close\r\n"
+        x.connection.transport.write(
+            b"%b%b%b%b\r\n"
+            % (
+                answers.status_line(attempt.status or 200),
+                x.own_headers(),
+                attempt.headers,
+                framing,
+            )
+        )
+
+    def write(self, payload: bytes) -> None:
+        """Write a piece of such an answer."""
+        if not payload:
+            return
+        transport = self.x.connection.transport
+        if self.x.request.version == "1.0":
+            transport.write(payload)
+        else:
+            transport.write(b"%x\r\n%b\r\n" % (len(payload), payload))
+
+    def end_stream(self, payload: bytes) -> None:
+        """Write its last piece and its end."""
+        transport = self.x.connection.transport
+        if self.x.request.version == "1.0":
+            transport.write(payload)
+        elif payload:
+            transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(payload), payload))
+        else:
+            transport.write(b"0\r\n\r\n")
+
+    def break_stream(self, error: PlaneError | None) -> None:
+        """Say in the stream that it broke, and end it so that nobody takes it for whole."""
+        if error is not None:
+            self.write(b"data: " + answers.error_body(error) + b"\n\n")
+        self.x.keep_alive = False
+
+
+class StreamRelay(Relay):
+    """Server-sent events."""
+
+    __slots__ = ("_carry", "_drops_usage", "_failed", "_finished", "_held", "_held_bytes",
+                 "_is_compact", "_last", "_mark", "_note_at")  # fmt: skip
+
+    def __init__(self, attempt: "Attempt") -> None:
+        super().__init__(attempt)
+        self._carry = b""
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._last = b""
+        self._finished = False
+        """A finish reason or `[DONE]` was seen."""
+        self._failed: Upstream | None = None
+        self._is_compact = False
+        """This server writes JSON without spaces, so bytes can be searched for."""
+        self._mark = b"\ndata: {"
+        self._drops_usage = not self.x.ask.wants_usage
+        self._note_at = 1
+
+    def read(self, payload: bytes, *, whole: bool) -> None:
+        if self._carry:
+            payload = self._carry + payload
+            self._carry = b""
+        if not whole:
+            end = cut(payload)
+            if end < len(payload):
+                self._carry = payload[end:]
+                if len(self._carry) > _LONGEST_EVENT:
+                    raise ProtocolError("One event of the stream is longer than 4 MiB.")
+                if not end:
+                    return
+                payload = payload[:end]
+        done = False
+        if (
+            self._is_compact
+            and self.tokens
+            and b'"finish_reason":"' not in payload
+            and b'"usage":{' not in payload
+            and b'"error":' not in payload
+            and b"[DONE]" not in payload
+        ):
+            tokens = payload.count(self._mark) + payload.startswith(self._mark[1:])
+        else:
+            payload, tokens, done = self._inspect(payload)
+        if tokens:
+            self._count(tokens)
+        if done or whole:
+            self._end(payload)
+        elif not self.x.answered and not self.tokens:
+            self._hold(payload)
+        else:
+            if not self.x.answered:
+                payload = self._start(payload)
+            self.write(payload)
+
+    def finish(self, error: Upstream | None) -> None:
+        if not self.x.answered:
+            self._last = self._start(self._last)
+        if error is None:
+            self.end_stream(self._last)
+        else:
+            self.write(self._last)
+            self.break_stream(None if error is self._failed else error)
+
+    def _inspect(self, payload: bytes) -> tuple[bytes, int, bool]:
+        """Look into every event: what is relayed of it, its tokens, whether the end is there."""
+        kept: list[bytes] = []
+        tokens = 0
+        done = False
+        for raw, data in events(payload):
+            if data == b"[DONE]":
+                done = self._finished = True
+            elif data:
+                chunk = self._decode(data)
+                if chunk is None:
+                    tokens += 1
+                elif self._drops_usage and chunk.usage is not None and not chunk.choices:
+                    continue
+                else:
+                    tokens += any(choice.is_token() for choice in chunk.choices)
+            kept.append(raw)
+        return b"".join(kept), tokens, done
+
+    def _decode(self, data: bytes) -> _Chunk | None:
+        """One chunk; None for one of a shape we do not know, which counts as a token."""
+        try:
+            chunk = _chunk.decode(data)
+        except msgspec.ValidationError:
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            raise ProtocolError(f"An event of the stream is not JSON: {wrong}.") from None
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        if chunk.error is not None:
+            self._failed = ServerError(
+                f"{self.attempt.target.info.name} reported an error in the stream.",
+                reason="upstream-error",
+            )
+        for choice in chunk.choices:
+            if choice.finish_reason == "abort":  # vLLM, when it is stopped
+                self._failed = ServerError(
+                    f"{self.attempt.target.info.name} aborted the answer.", reason="upstream-abort"
+                )
+            elif choice.finish_reason is not None:
+                self._finished = True
+        if not self._is_compact and b'"choices":[' in data:
+            self._is_compact = True
+        return chunk
+
+    def _count(self, tokens: int) -> None:
+        """Tokens are about to be relayed."""
+        now = self.x.hall.now()
+        route = self.x.route
+        assert route is not None
+        itl = route.counters.itl
+        if self.tokens == 0:
+            self.first_at = now
+            route.counters.ttft.observe(now - self.x.request.received_at)
+        else:
+            itl.observe(now - self.last_at)
+        itl.counts[0] += tokens - 1  # relayed in the same moment: gaps of zero
+        self.tokens += tokens
+        self.last_at = now
+        if self.tokens >= self._note_at:
+            self._note_at = 2 * self.tokens
+            self.x.hall.journal.append(Progress(self.attempt.id, self.tokens))
+        self.attempt.token_came(now)
+
+    def _hold(self, payload: bytes) -> None:
+        if self._failed is not None:
+            raise self._failed
+        self._held.append(payload)
+        self._held_bytes += len(payload)
+        if self._held_bytes > _LONGEST_HELD:
+            self.write(self._start(b""))
+
+    def _start(self, payload: bytes) -> bytes:
+        """Write the head; what was held comes before `payload`."""
+        self.start_stream()
+        if self._held:
+            payload = b"".join((*self._held, payload))
+            self._held.clear()
+        return payload
+
+    def _end(self, payload: bytes) -> None:
+        self._last = payload
+        if self._failed is not None:
+            raise self._failed
+        if not self._finished:
+            raise ProtocolError(
+                f"{self.attempt.target.info.name} ended its stream without a finish reason.",
+                reason="upstream-truncated",
+            )
+        self.attempt.complete()
+
+
+class WholeRelay(Relay):
+    """An answer in one piece; also an error's, whatever was asked for."""
+
+    __slots__ = ("_kept", "_kept_bytes", "_tail")
+
+    def __init__(self, attempt: "Attempt") -> None:
+        super().__init__(attempt)
+        self._kept: list[bytes] = []
+        self._kept_bytes = 0
+        self._tail = b""
+
+    def body(self) -> bytes:
+        """What has come so far, if it has not been passed on."""
+        return b"".join(self._kept)
+
+    def read(self, payload: bytes, *, whole: bool) -> None:
+        self._kept.append(payload)
+        self._kept_bytes += len(payload)
+        if self._kept_bytes > _WHOLE_BYTES and not whole:
+            self._pass_on()
+        if whole:
+            if self.attempt.status is not None and self.attempt.status < 300:
+                self._read_usage()
+            self.attempt.complete()
+
+    def finish(self, error: Upstream | None) -> None:
+        body = self.body()
+        if not self.x.answered:
+            self.x.answer(self.attempt.status or 200, self.attempt.headers, body)
+        elif error is None:
+            self.end_stream(body)
+        else:
+            self.break_stream(None)
+
+    def _pass_on(self) -> None:
+        if not self.x.answered:
+            self.start_stream()
+        piece = self.body()
+        self._kept.clear()
+        self._tail = (self._tail + piece)[-_TAIL_BYTES:]
+        self.write(piece)
+
+    def _read_usage(self) -> None:
+        body = self.body()
+        if self.x.answered:
+            self._usage_of_tail(self._tail + body)
+            return
+        try:
+            chunk = _chunk.decode(body)
+        except msgspec.ValidationError:
+            self._usage_of_tail(body)
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            if b"content-encoding" in self.attempt.headers:
+                return  # compressed although nobody asked for it: passed on, usage unknown
+            raise ProtocolError(
+                f"{self.attempt.target.info.name} answered with something that is not JSON.",
+                reason="upstream-protocol",
+            ) from wrong
+        self.usage = chunk.usage
+        # For an answer without usage: about four characters a token.
+        texts = (c.message.content if c.message is not None else c.text for c in chunk.choices)
+        self.tokens = sum((len(text) + 3) // 4 for text in texts if text)
+
+    def _usage_of_tail(self, tail: bytes) -> None:
+        start = tail.rfind(b'"usage"')
+        opening = tail.find(b"{", start)
+        closing = tail.rfind(b"}")
+        while start >= 0 and opening < closing:
+            try:
+                self.usage = _usage.decode(tail[opening : closing + 1])
+            except msgspec.DecodeError:
+                closing = tail.rfind(b"}", opening, closing)
+            else:
+                return
+
+
+def relay_failure(x: "Exchange", attempt: "Attempt") -> None:
+    """Tell the client that no target answered: with the last one's own words where it had some."""
+    error = attempt.error
+    assert error is not None
+    if error.status is None or not error.body or b"application/json" not in attempt.headers:
+        x.refuse(error)
+        return
+    x.answer(
+        error.status,
+        attempt.headers + b"x-towplane-reason: %b\r\n" % error.reason.encode(),
+        error.body,
+    )

@@ -1,0 +1,52 @@
+"""One request as it came: the line, the headers that matter, the pieces of the body."""
+
+import re
+from urllib.parse import urlsplit
+
+from towplane.parts.errors import BadRequest
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+"""RFC 9110 7.2: uri-host [":" port]."""
+
+
+class Request:
+    """Filled by the connection while it is parsed."""
+
+    __slots__ = ("body", "fields", "keep_alive", "method", "received_at", "url", "version")
+
+    def __init__(self) -> None:
+        self.method = b""
+        self.url = b""
+        self.version = "1.1"
+        self.fields: dict[bytes, bytes] = {}
+        """By lower-case name; only the headers that the plane uses."""
+        self.body: list[bytes] = []
+        self.keep_alive = True
+        self.received_at = 0.0
+        """Monotonic time of the last byte: where TTFT starts."""
+
+    def path(self) -> bytes:
+        """The path, without query, also of a request in absolute form."""
+        url = self.url
+        if not url.startswith(b"/") and b"://" in url:
+            url = urlsplit(url).path or b"/"
+        return url.partition(b"?")[0]
+
+
+def check_head(request: Request) -> None:
+    """What llhttp lets pass and we do not. Raises BadRequest."""
+    fields = request.fields
+    if request.version not in ("1.1", "1.0"):
+        raise BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.", reason="http-invalid")
+    if request.version == "1.0" and b"transfer-encoding" in fields:
+        raise BadRequest("HTTP/1.0 knows no Transfer-Encoding.", reason="http-invalid")
+    if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise BadRequest("Only the transfer coding chunked is known here.", reason="http-invalid")
+    host = fields.get(b"host")
+    if host is None:
+        if request.version == "1.1":
+            raise BadRequest("The Host header is missing.", reason="http-invalid")
+    elif not _HOST.fullmatch(host):
+        raise BadRequest("The Host header is not a host.", reason="http-invalid")
+    if fields.get(b"content-encoding", b"identity") != b"identity":
+        raise BadRequest("Send the body without Content-Encoding.", reason="content-encoding")

@@ -1,0 +1,104 @@
+"""Fourth station: which target shall answer. Applies the pure policies of `routing`.
+
+A route has groups of targets: its own, then each step of its fallback chain. Of the first group
+that has a usable target one is chosen by the route's policy. A target is usable when it is ready,
+its breaker admits an attempt, it did not ask to be left alone, and this request has not tried it.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from towplane.gateway.exchange import Exchange
+from towplane.parts.errors import NotAllowed, NoTarget, NotFound
+from towplane.routing.policies import POLICIES, Candidate
+from towplane.tenants.events import Cause
+
+if TYPE_CHECKING:
+    from towplane.gateway.attempt import Attempt
+    from towplane.gateway.hall import RouteState, TargetState
+
+
+class Decision(NamedTuple):
+    """What was decided, as a value; the attempt makes it an effect."""
+
+    target: "TargetState"
+    cause: Cause
+    reason: str
+
+
+def resolve(x: Exchange) -> None:
+    """Find the route of the model that is asked for, if this caller may use it."""
+    model = x.ask.model
+    route = x.hall.routes.get(model)
+    if route is None:
+        raise NotFound(
+            f"The model `{model[:200]}` does not exist.",
+            next_step="GET /v1/models lists the models of this key.",
+            reason="model-unknown",
+        )
+    if not x.hall.may_use(x.caller, model):
+        raise NotAllowed(
+            f"This key may not use `{model}`.",
+            next_step="GET /v1/models lists the models of this key.",
+            reason="model-not-allowed",
+        )
+    x.route = route
+    x.ends_at = x.request.received_at + route.info.timeouts.total_s
+
+
+def route(x: Exchange) -> Decision:
+    """The first target. Raises NoTarget, saying why each of them cannot answer."""
+    assert x.route is not None
+    decision = _choose(x.hall.now(), x.route, tried=(), cause="first")
+    if decision is None:
+        now = x.hall.now()
+        states = [t for group in x.route.groups for t, _ in group]
+        whys = {f"{t.info.name} is {t.why_not(now)}" for t in states}
+        waits = [t.usable_in_s(now) for t in states]
+        raise NoTarget(
+            f"No target of `{x.ask.model}` can answer now: {'; '.join(sorted(whys))}.",
+            next_step="Try again shortly.",
+            reason="no-target",
+            after_s=max(1.0, min(waits, default=1.0)),
+        )
+    return decision
+
+
+def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
+    """Another target after a failure, or None: nothing to try, too late, or no budget left."""
+    now = x.hall.now()
+    state = x.route
+    assert state is not None
+    if failed.is_stale:
+        return Decision(failed.target, "reconnect", "the idle connection had been closed")
+    x.tried.append(failed.target.info.name)
+    spec = state.info.retries
+    if failed.error is None or failed.error.retry == "never" or x.attempts >= spec.most:
+        return None
+    if now >= x.ends_at:
+        return None
+    decision = _choose(now, state, tried=x.tried, cause="retry")
+    if decision is not None and not state.retries.take(now):
+        state.counters.retries_denied += 1
+        return None
+    return decision
+
+
+def _choose(
+    now: float, state: "RouteState", *, tried: "tuple[()] | list[str]", cause: Cause
+) -> Decision | None:
+    for step, group in enumerate(state.groups):
+        usable = [
+            (target, weight)
+            for target, weight in group
+            if target.is_usable(now) and target.info.name not in tried
+        ]
+        if not usable:
+            continue
+        cause = "fallback" if step else cause
+        state.turn += 1
+        if len(usable) == 1:
+            return Decision(usable[0][0], cause, "the only usable target")
+        candidates = [Candidate(t.info.name, weight, t.in_flight) for t, weight in usable]
+        choice = POLICIES[state.info.choose](candidates, state.turn)
+        return Decision(usable[choice.place][0], cause, choice.reason)
+    return None

@@ -1,0 +1,182 @@
+"""From the document to what workers decide by. Pure: secrets and replicas are passed in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from towplane.document.plane import GatewaySpec, Plane
+from towplane.gateway.messages import (
+    Listen,
+    PricedFrom,
+    RouteInfo,
+    Snapshot,
+    TargetInfo,
+    WeightedTarget,
+)
+from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.tenants.keys import KeyRecord, TenantRecord
+from towplane.tenants.prices import DatedPrice
+
+__all__ = ["EngineReplica", "make_snapshot", "provider_targets"]
+
+
+class EngineReplica(Protocol):
+    """A replica as the controller reports it."""
+
+    @property
+    def engine(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def host(self) -> str | None: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def api_key(self) -> str | None: ...
+
+
+def make_snapshot(
+    plane: Plane,
+    *,
+    version: int,
+    pepper: bytes,
+    tenants: Iterable[TenantRecord],
+    keys: Iterable[KeyRecord],
+    api_keys: Mapping[str, str],
+    replicas: Sequence[EngineReplica],
+) -> Snapshot:
+    """`api_keys` holds the secret of each provider that has one, by the provider's name."""
+    gateway = plane.gateway
+    targets = {t.name: t for t in (*provider_targets(plane, api_keys), *_engines(plane, replicas))}
+    return Snapshot(
+        version=version,
+        plane=plane.plane,
+        listen=_listen(gateway),
+        limits=gateway.limits,
+        drain_s=gateway.drain_s,
+        pepper=pepper,
+        tenants=tuple(tenants),
+        keys=tuple(keys),
+        targets=tuple(targets.values()),
+        routes=tuple(_route(plane, model, spec, replicas) for model, spec in plane.routing.items()),
+        access_log=plane.monitoring.access_log,
+    )
+
+
+def provider_targets(plane: Plane, api_keys: Mapping[str, str]) -> list[TargetInfo]:
+    """Every model of a provider that some route uses."""
+    wanted = {
+        (spec.provider, spec.model or model): None
+        for model, route in plane.routing.items()
+        for spec in (*route.targets, *(f for f in route.fallback if isinstance(f, TargetSpec)))
+        if spec.provider is not None
+    }
+    targets = []
+    for name, model in wanted:
+        provider = plane.providers[name]
+        url = urlsplit(provider.endpoint)
+        is_tls = url.scheme == "https"
+        targets.append(
+            TargetInfo(
+                name=f"{name}/{model}",
+                kind="provider",
+                host=url.hostname or "",
+                port=url.port or (443 if is_tls else 80),
+                path=url.path.rstrip("/"),
+                model=model,
+                tls=is_tls,
+                ca=provider.ca,
+                api_key=api_keys.get(name, ""),
+                prices=_prices(provider.prices.get(model, [])),
+            )
+        )
+    return targets
+
+
+def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo]:
+    return [
+        TargetInfo(
+            name=replica.target,
+            kind="engine",
+            host=replica.host or "127.0.0.1",
+            port=replica.port or 0,
+            path="/v1",
+            model=replica.model,
+            api_key=replica.api_key or "",
+            prices=_prices(plane.engines[replica.engine].prices),
+            state=replica.state if replica.port or replica.state != "ready" else "starting",
+            reason=replica.reason,
+        )
+        for replica in replicas
+        if replica.engine in plane.engines
+    ]
+
+
+def _route(
+    plane: Plane, model: str, spec: RouteSpec, replicas: Sequence[EngineReplica]
+) -> RouteInfo:
+    return RouteInfo(
+        model=model,
+        choose=spec.choose,
+        groups=tuple(_groups(plane, model, spec, replicas)),
+        timeouts=spec.timeouts,
+        retries=spec.retries,
+        breaker=spec.breaker,
+        slo=spec.slo,
+        reserve_output=spec.reserve_output,
+    )
+
+
+def _groups(
+    plane: Plane, model: str, spec: RouteSpec, replicas: Sequence[EngineReplica]
+) -> list[tuple[WeightedTarget, ...]]:
+    """The route's own targets, then its fallback chain, depth first; the document has no cycle."""
+    groups = [_places(model, spec.targets, replicas)]
+    for step in spec.fallback:
+        if isinstance(step, TargetSpec):
+            groups.append(_places(model, [step], replicas))
+        else:
+            groups += _groups(plane, step, plane.routing[step], replicas)
+    return groups
+
+
+def _places(
+    model: str, specs: Sequence[TargetSpec], replicas: Sequence[EngineReplica]
+) -> tuple[WeightedTarget, ...]:
+    """An engine stands for all its replicas."""
+    places: list[WeightedTarget] = []
+    for spec in specs:
+        if spec.provider is not None:
+            places.append(WeightedTarget(f"{spec.provider}/{spec.model or model}", spec.weight))
+        else:
+            places += [
+                WeightedTarget(replica.target, spec.weight)
+                for replica in replicas
+                if replica.engine == spec.engine
+            ]
+    return tuple(places)
+
+
+def _prices(specs: Sequence[DatedPrice]) -> tuple[PricedFrom, ...]:
+    return tuple(
+        PricedFrom(
+            datetime.fromisoformat(spec.since).replace(tzinfo=UTC).timestamp(),
+            (
+                spec.input,
+                spec.input if spec.cached_input is None else spec.cached_input,
+                spec.output,
+            ),
+        )
+        for spec in sorted(specs, key=lambda spec: spec.since)
+    )
+
+
+def _listen(gateway: GatewaySpec) -> Listen:
+    return Listen() if gateway.tls is None else Listen(gateway.tls.certificate, gateway.tls.key)

@@ -1,0 +1,41 @@
+"""Server-sent events as bytes: cut a stream at event borders, read the data of an event.
+
+Knows no JSON and no socket. An event ends with a blank line; lines end with LF or CRLF (a lone CR,
+which the standard allows too, is not used by any engine or provider and is not cut at).
+"""
+
+import re
+from collections.abc import Iterator
+
+_BORDER = re.compile(rb"\r?\n\r?\n")
+
+
+def cut(buffer: bytes) -> int:
+    """How many bytes of `buffer` are whole events; 0 if none is complete."""
+    end = buffer.rfind(b"\n\n") + 2
+    crlf = buffer.rfind(b"\n\r\n") + 3
+    return max(end if end > 1 else 0, crlf if crlf > 2 else 0)
+
+
+def events(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each event of a block of whole events: its bytes as they came, and its data.
+
+    Data is empty for comments and for events without a `data` line; several lines are joined by LF.
+    """
+    start = 0
+    for border in _BORDER.finditer(block):
+        raw = block[start : border.end()]
+        start = border.end()
+        yield raw, _data(raw)
+    if start < len(block):
+        raw = block[start:]
+        yield raw, _data(raw)
+
+
+def _data(raw: bytes) -> bytes:
+    lines = [
+        line[5:].removeprefix(b" ")
+        for line in raw.replace(b"\r\n", b"\n").split(b"\n")
+        if line.startswith(b"data:")
+    ]
+    return b"\n".join(lines)
