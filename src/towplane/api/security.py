@@ -7,6 +7,7 @@ another origin; no script, style, image or frame comes from elsewhere.
 """
 
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
@@ -101,7 +102,8 @@ class Guard:
         await self._app(scope, _bounded(receive), send)
 
     def _refusal(self, request: Request) -> Response | None:
-        headers, path = request.headers, request.url.path
+        # From the scope: Starlette makes `request.url` with the Host header, which anyone can forge.
+        headers, path = request.headers, str(request.scope["path"])
         host = headers.get("host", "")
         if not self._gate.needs_token and _name(host) not in _LOOPBACK:
             return say_error(
@@ -124,7 +126,8 @@ class Guard:
             )
             answer.headers["www-authenticate"] = 'Bearer realm="towplane"'
             return answer
-        target = f"{path}?{request.url.query}" if request.url.query else path
+        query = request.scope["query_string"].decode("latin-1")
+        target = f"{path}?{query}" if query else path
         return RedirectResponse(f"/login?next={quote(target)}", status_code=303)
 
 
@@ -138,10 +141,9 @@ def session_of(headers: Headers) -> str:
 
 
 def _name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """The name of `name:port` or `[address]:port`; nothing for what is neither."""
+    found = re.fullmatch(r"\[([0-9a-f:]+)\](?::\d+)?|([^:/@?#\\\s]+)(?::\d+)?", host.lower())
+    return (found[1] or found[2]) if found else ""
 
 
 def _fits(content_length: str | None) -> bool:
