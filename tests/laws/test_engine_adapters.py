@@ -183,6 +183,7 @@ FINAL = (
     "error: invalid argument: --foo",
     'error while handling argument "-t": stoi',
     "0.00.004.865 E gguf_init_from_reader: failed to read key-value pairs",
+    "error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is",
     "llama-server: error while loading shared libraries: libfoo.so: cannot open shared object",
 )
 PASSING = (

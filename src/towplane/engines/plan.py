@@ -25,8 +25,9 @@ from towplane.engines.spec import RestartSpec
 
 __all__ = ["SETTLE_S", "backoff", "due", "plan", "plan_stale", "strikes"]
 
-SETTLE_S = 0.5
-"""Least time of a drain: the gateway's workers hear of it a moment after it was announced."""
+SETTLE_S = 2.5
+"""Least time of a drain: the gateway's workers hear of it a moment after it was announced, and
+report once a second what they still have in flight."""
 
 FROZEN_PROBES = 3
 """So many questions without progress make a stall: one slow answer, or a plane that was itself

@@ -65,7 +65,7 @@ _FINAL_LINES = {
     "invalid magic characters": "the weights are not a GGUF file",
     "unknown model architecture": "it is too old for these weights",
     "failed to read key-value pairs": "the weights are broken",
-    "tensor data is not within the file bounds": "the weights are broken: the file was cut",
+    "data is not within the file bounds": "the weights are broken: the file was cut",
     "error while loading shared libraries": "a library of it is missing",
 }
 
