@@ -8,10 +8,10 @@ import time
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-__all__ = ["TOTAL", "Account", "Windows", "day_of", "next_window_s", "windows_at"]
+__all__ = ["DAY_S", "TOTAL", "Account", "Windows", "day_of", "next_window_s", "windows_at"]
 
 TOTAL = "total"
-_DAY_S = 86_400
+DAY_S = 86_400
 
 
 class Account(NamedTuple):
@@ -31,20 +31,20 @@ class Windows(NamedTuple):
 
 def windows_at(at: float) -> Windows:
     """The windows of a moment, in seconds since the epoch."""
-    return _windows_of_day(int(at // _DAY_S))
+    return _windows_of_day(int(at // DAY_S))
 
 
 def day_of(at: float) -> str:
     """The UTC day of a moment, ISO 8601."""
-    return _windows_of_day(int(at // _DAY_S)).day
+    return _windows_of_day(int(at // DAY_S)).day
 
 
 @lru_cache(maxsize=64)
 def _windows_of_day(day_number: int) -> Windows:
-    day = time.strftime("%Y-%m-%d", time.gmtime(day_number * _DAY_S))
+    day = time.strftime("%Y-%m-%d", time.gmtime(day_number * DAY_S))
     return Windows(day, day[:7], TOTAL)
 
 
 def next_window_s(at: float) -> float:
     """Seconds from a moment to the next UTC midnight, when some window may turn."""
-    return _DAY_S - at % _DAY_S
+    return DAY_S - at % DAY_S

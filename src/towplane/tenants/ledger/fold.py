@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from towplane.tenants.events import Event, Opened, Progress, Settled
-from towplane.tenants.windows import day_of
+from towplane.tenants.windows import DAY_S, day_of
 
 __all__ = ["Applied", "apply", "decode_opened"]
 
@@ -50,6 +50,7 @@ _SUMS = (
     "output",
     "cost_nanousd",
 )
+_KINDS = {kind: _SUMS.index(kind) for kind in ("measured", "estimated", "absent")}
 _ADD_USAGE = (
     f"INSERT INTO usage_by_day VALUES ({','.join('?' * 15)}) "  # noqa: S608
     "ON CONFLICT (day, tenant, key, model, target) DO UPDATE SET "
@@ -152,17 +153,21 @@ def _insert_open(
 
 def _add_sums(connection: sa.Connection, incarnation: str, ended: list[_Ended]) -> None:
     """Add ended attempts to the sums of their day and of their worker."""
-    sums: dict[tuple[str, str, str, str, str], list[int]] = {}
+    sums: dict[tuple[float, str, str, str, str], list[int]] = {}
     for begin, end in ended:
-        account = (day_of(begin.at), begin.tenant, begin.key, begin.model, begin.target)
+        # The number of the day stands for its name, which few rows need.
+        account = (begin.at // DAY_S, begin.tenant, begin.key, begin.model, begin.target)
         total = sums.get(account)
         if total is None:
             total = sums[account] = [0] * len(_SUMS)
         _add(total, end)
     spend: dict[tuple[str, str, str], int] = {}
-    for (day, tenant, key, _, _), total in sums.items():
+    rows = []
+    for (number, tenant, key, model, target), total in sums.items():
+        day = day_of(number * DAY_S)
+        rows.append((day, tenant, key, model, target, *total))
         spend[tenant, key, day] = spend.get((tenant, key, day), 0) + total[-1]
-    _run(connection, _ADD_USAGE, [(*account, *total) for account, total in sums.items()])
+    _run(connection, _ADD_USAGE, rows)
     _run(connection, _ADD_SPEND, [(incarnation, *whose, cost) for whose, cost in spend.items()])
 
 
@@ -171,19 +176,17 @@ def _add(total: list[int], end: Settled) -> None:
     if end.id.endswith(".1"):  # a request is counted by its first attempt: exact after any crash
         total[0] += 1
     total[1] += 1
-    if end.usage == "measured":
-        total[2] += 1
-    elif end.usage == "estimated":
-        total[3] += 1
-    else:
-        total[4] += 1
+    total[_KINDS[end.usage]] += 1
     if end.cost_nanousd is not None:
         total[9] += end.cost_nanousd
     elif end.usage != "absent":
         total[5] += 1
-    total[6] += end.input or 0
-    total[7] += end.cached_input or 0
-    total[8] += end.output or 0
+    if end.input is not None:
+        total[6] += end.input
+    if end.cached_input is not None:
+        total[7] += end.cached_input
+    if end.output is not None:
+        total[8] += end.output
 
 
 def _row(begin: Opened, end: Settled) -> tuple[Any, ...]:  # what the driver takes
