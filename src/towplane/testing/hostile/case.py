@@ -1,7 +1,8 @@
 """The form of a hostile case: bytes on the wire, how they are cut, and what must come of them.
 
-A case's bytes hold two marks: `$KEY`, replaced by a valid key, and `case-0000`, replaced by the
-case's own tag of the same length, so that lengths stay right and the upstream can tell cases apart.
+A case's bytes hold marks: `$KEY` is replaced by a valid key, and so is `KEY`, which is as long as
+one; `case-0000` by the case's own tag of the same length. So lengths stay right, and the upstream
+can tell cases apart.
 A request that only a confused reader would find carries the tag `smuggled` and must never arrive.
 """
 
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 __all__ = [
+    "KEY",
     "LIMITS",
     "MAYBE",
     "MODEL",
@@ -33,6 +35,8 @@ MODEL = "fake"
 MAYBE = -1
 """As the number of upstream requests: one or none, nobody minds."""
 TAG = b"case-0000"
+KEY = b"$KEY".ljust(66, b".")
+"""As long as a real key, for requests that stand inside a body whose length is written down."""
 
 LIMITS = {
     "headers": 40,
@@ -49,6 +53,7 @@ class Act(Enum):
     """Something a client does besides sending bytes."""
 
     PAUSE = "wait 50 ms"
+    BITS = "from here on, send every byte by itself"
     WAIT = "read what comes until the plane closes or answers"
     HALF_CLOSE = "say that nothing more comes, and go on reading"
     CLOSE = "close"
@@ -163,5 +168,5 @@ def get(
     return b"\r\n".join([*lines, *headers]) + b"\r\n\r\n"
 
 
-SMUGGLED = post(body(b"smuggled!"))
+SMUGGLED = post(body(b"smuggled!"), key=b"Authorization: Bearer " + KEY)
 """A good request that stands where only a confused reader looks for one."""

@@ -97,9 +97,9 @@ LINES: tuple[Case, ...] = (
         refused(400, 505),
     ),
     Case(
-        "another protocol is refused",
+        "another protocol is refused or read as HTTP/1.0",
         _line(b"POST /v1/chat/completions RTSP/1.0"),
-        refused(400, 505),
+        Want((frozenset({200, 400, 505}),), closes=True),
     ),
     Case(
         "a request line without version is refused",
@@ -107,14 +107,14 @@ LINES: tuple[Case, ...] = (
         refused(400, 505),
     ),
     Case(
-        "two spaces after the method are refused",
+        "two spaces after the method are one or refused",
         _line(b"POST  /v1/chat/completions HTTP/1.1"),
-        refused(),
+        either(),
     ),
     Case(
-        "two spaces before the version are refused",
+        "two spaces before the version are one or refused",
         _line(b"POST /v1/chat/completions  HTTP/1.1"),
-        refused(),
+        either(),
     ),
     Case(
         "a tab after the method is refused",
@@ -235,6 +235,11 @@ LINES: tuple[Case, ...] = (
     Case(
         "an absolute target of the plane is served or refused",
         _line(b"POST http://plane/v1/chat/completions HTTP/1.1"),
+        either(400, 404),
+    ),
+    Case(
+        "an absolute target whose host is broken is served or refused",
+        _line(b"POST http://[/v1/chat/completions HTTP/1.1"),
         either(400, 404),
     ),
     Case(
@@ -532,7 +537,7 @@ KEYS: tuple[Case, ...] = (
     Case(
         "the body of a request without a key is not read as a request",
         (post(SMUGGLED, key=None),),
-        rejected(401),
+        rejected(400, 401),
     ),
     Case("nothing at all is closed in time", (Act.WAIT,), closed()),
 )
