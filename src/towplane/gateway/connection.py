@@ -27,7 +27,10 @@ _KEPT = frozenset(
     (b"authorization", b"x-api-key", b"host", b"expect", b"content-length", b"content-type",
      b"content-encoding", b"transfer-encoding", b"traceparent", b"tracestate", b"openai-beta")
 )  # fmt: skip
-_ONCE = frozenset((b"authorization", b"x-api-key", b"host", b"expect", b"content-encoding"))
+_ONCE = frozenset(
+    (b"authorization", b"x-api-key", b"host", b"expect", b"content-encoding",
+     b"transfer-encoding")
+)  # fmt: skip
 
 _QUEUE = 8
 """Pipelined requests that may wait on one connection before reading pauses."""

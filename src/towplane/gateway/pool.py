@@ -122,9 +122,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as wrong:
-            self._break(f"The upstream broke HTTP: {wrong}.")
-            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as wrong:
+            if not self._whole:
+                self._break(f"The upstream broke HTTP: {wrong}.")
+                return
+            self._keep_alive = False  # what follows a whole answer is nobody's
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES:
@@ -140,6 +142,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     # What the parser says
 
+    def on_message_begin(self) -> None:
+        """An answer starts; a second one in the same read must not mix with the first."""
+        if self._whole:
+            raise ProtocolError("The upstream answers more than it was asked.")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which nobody wants."""
         if not self._in_head:
@@ -153,10 +160,14 @@ class UpstreamConnection(asyncio.Protocol):
             elif name == b"retry-after-ms":
                 self.retry_after = _seconds(value, 0.001)
         elif name in (b"content-length", b"transfer-encoding"):
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise ProtocolError("The upstream uses an unknown transfer coding.")
             self._framed = True
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        if self._parser.get_http_version() not in ("1.1", "1.0"):  # llhttp takes 0.9 and 2.0, too
+            raise ProtocolError("The upstream speaks another HTTP.")
         status = self._parser.get_status_code()
         if status < 200:
             return  # 100, 103: the real one follows

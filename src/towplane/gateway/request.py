@@ -1,7 +1,6 @@
 """One request as it came: the line, the headers that matter, the pieces of the body."""
 
 import re
-from urllib.parse import urlsplit
 
 from towplane.parts.errors import BadRequest
 
@@ -29,7 +28,8 @@ class Request:
         """The path, without query, also of a request in absolute form."""
         url = self.url
         if not url.startswith(b"/") and b"://" in url:
-            url = urlsplit(url).path or b"/"
+            _, slash, rest = url.partition(b"://")[2].partition(b"/")
+            url = slash + rest or b"/"
         return url.partition(b"?")[0]
 
 
