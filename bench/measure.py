@@ -117,7 +117,7 @@ def _session(pid: int) -> int | None:
 
 
 def _stats() -> dict[int, list[str]]:
-    """By process id: the fields of /proc/PID/stat after the name (state, parent, group, session)."""
+    """By process id: the fields of /proc/PID/stat after the name: state, parent, group, session…"""
     stats: dict[int, list[str]] = {}
     for entry in PROC.iterdir():
         if not entry.name.isdigit():

@@ -19,7 +19,10 @@ import measure
 from adapters.peer import CannotRun, Peer, Running, Site
 from programs import Load, Outcome, Upstream, free_port
 
-__all__ = ["COSTS", "Effort", "Live", "Measurement", "Reading", "idle_streams", "start", "stop"]
+__all__ = [
+    "COSTS", "Effort", "Live", "Measurement", "Reading",
+    "idle_streams", "instruments", "start", "start_times", "stop",
+]  # fmt: skip
 
 WARM_UP_S = 0.5
 
@@ -42,6 +45,7 @@ class Effort:
     window_s: float
     paced_s: int
     latency_s: float
+    starts: int
     rates: tuple[int, ...] = (100, 500)
     idle_streams: int = 2000
     idle_chunks: int = 14
@@ -72,6 +76,8 @@ class Measurement:
     title: str
     seconds: Callable[[Effort], float]
     take: Callable[[Live, Effort], list[Reading]]
+    needs_process: bool = True
+    """Whether it asks for a process; without one there is only latency."""
 
 
 def start(peer: Peer, upstream: Upstream, effort: Effort) -> Live:
@@ -102,6 +108,16 @@ def stop(live: Live) -> None:
     shutil.rmtree(live.folder, ignore_errors=True)
 
 
+def start_times(peer: Peer, upstream: Upstream, effort: Effort) -> list[float]:
+    """The start-up times of several starts, each ended again."""
+    times = []
+    for _ in range(effort.starts):
+        live = start(peer, upstream, effort)
+        times.append(live.start_s)
+        stop(live)
+    return times
+
+
 def idle_streams(live: Live, effort: Effort) -> list[Reading]:
     """Memory at rest, and what each of many slow streams adds to it. Wants a fresh process."""
     assert live.root is not None
@@ -126,7 +142,6 @@ def idle_streams(live: Live, effort: Effort) -> list[Reading]:
     each = None if outcome.good < streams / 2 else (held - at_rest.pss_kib) / streams
     detail = {"at_rest_rss_kib": at_rest.rss_kib, "held_pss_kib": held, "good": outcome.good}
     return [
-        Reading("start_s", round(live.start_s, 3)),
         Reading("idle_mib", at_rest.pss_kib / 1024),
         Reading("stream_kib", each, note or _why(outcome), detail=detail),
         Reading("stream_failures", failed, _why(outcome) if failed else ""),
@@ -142,7 +157,8 @@ def _requests(column: str, body_bytes: int) -> Callable[[Live, Effort], list[Rea
 
 
 def _saturated_chunks(live: Live, effort: Effort) -> list[Reading]:
-    load = Load(connections=16, duration_s=effort.window_s, stream=True, max_tokens=1024)
+    # as many streams as in the paced measurement; fewer would let reads carry more chunks each
+    load = Load(connections=100, duration_s=effort.window_s, stream=True, max_tokens=1024)
     return [_cost(live, "chunk_us", load, lambda outcome: outcome.events)]
 
 
@@ -173,12 +189,27 @@ def _latency(live: Live, effort: Effort) -> list[Reading]:
     return readings
 
 
+def instruments(upstream: Upstream) -> dict[str, float]:
+    """What load generator and upstream cost themselves, in µs of CPU per unit, with no gateway."""
+    stream = Load(connections=100, duration_s=1.5, stream=True, max_tokens=1024)
+    shown: dict[str, float] = {}
+    for name, load in (("request", Load(duration_s=1.5)), ("chunk", stream)):
+        before = upstream.stats()
+        outcome = load.run(upstream.port)
+        after = upstream.stats()
+        used = sum(after[key] - before[key] for key in ("user_us", "system_us"))
+        done = max(outcome.events if load.stream else outcome.good, 1)
+        shown[f"upstream_us_per_{name}"] = round(used / done, 1)
+        shown[f"load_us_per_{name}"] = round((outcome.user_us + outcome.system_us) / done, 1)
+    return shown
+
+
 COSTS = (
     Measurement("1 KB requests", lambda e: e.window_s + 2, _requests("request_us", 1024)),
     Measurement("128 KB prompts", lambda e: e.window_s + 2, _requests("prompt_us", 128 * 1024)),
     Measurement("chunks at saturation", lambda e: e.window_s + 2, _saturated_chunks),
     Measurement("paced chunks", lambda e: e.paced_s + 2, _paced_chunks),
-    Measurement("latency", lambda e: len(e.rates) * (e.latency_s + 1), _latency),
+    Measurement("latency", lambda e: len(e.rates) * (e.latency_s + 1), _latency, False),
 )
 
 
@@ -190,10 +221,10 @@ def _cost(
         connections=load.connections if load.connections <= 16 else 16, duration_s=WARM_UP_S,
         body_bytes=load.body_bytes, stream=load.stream,
     )  # fmt: skip
+    assert live.root is not None
     live.load(warm)
-    if live.root is not None:
-        measure.settle(live.root)
-    before = measure.cpu(live.root) if live.root is not None else None
+    measure.settle(live.root)
+    before = measure.cpu(live.root)
     outcome = live.load(load)
     done = units(outcome)
     rate = done / max(outcome.elapsed_s, 1e-9)
@@ -203,10 +234,9 @@ def _cost(
     detail = {
         "units": done,
         "units_per_s": round(rate, 1),
+        "units_per_read": round(done / max(outcome.reads, 1), 2),
         "load_us": round((outcome.user_us + outcome.system_us) / max(done, 1), 2),
     }
-    if live.root is None or before is None:
-        return Reading(column, None, note or "no process", detail=detail)
     measure.settle(live.root)
     used = measure.cpu(live.root) - before
     if not done:

@@ -1,8 +1,8 @@
 """One run: every gateway through every measurement, pass after pass.
 
-In a pass each gateway is started afresh, alone, and held against the idle streams; then each
-measurement goes round all of them before the next one begins, so that readings which are compared
-lie minutes apart at most. The order rotates from pass to pass. Knows no command line.
+First each gateway alone: a few starts, memory at rest, the idle streams. Then all of them stay up,
+and in each pass every measurement goes round them before the next one begins, so that readings
+which are compared lie seconds apart. The order rotates from pass to pass. Knows no command line.
 """
 
 import datetime
@@ -14,11 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Console
+
 from adapters import PEERS
 from adapters.peer import CannotRun, Peer
-from measurements import COSTS, Effort, Live, Reading, idle_streams, start, stop
+from measurements import (
+    COSTS,
+    Effort,
+    Live,
+    Reading,
+    idle_streams,
+    instruments,
+    start,
+    start_times,
+    stop,
+)
 from programs import Upstream
-from rich.console import Console
 from table import COLUMNS, TARGETS, Record, Verdict, compared, costs, judge, verdicts
 
 __all__ = ["Run", "machine"]
@@ -51,27 +62,36 @@ class Run:
         self.load_average = os.getloadavg()[0]
         for name in names:
             self._install(PEERS[name])
-        self.steps = passes * len(self.peers) * (1 + len(COSTS))
-        self.step = 0
+        self.instruments: dict[str, float] = {}
         self.engine_stats: dict[str, int] = {}
 
     def measure(self) -> None:
-        """The passes: in each, every gateway is started afresh and takes each turn in turn."""
-        per_pass = sum(m.seconds(self.effort) for m in COSTS) + self.effort.idle_chunks + 4
-        minutes = self.passes * len(self.peers) * per_pass / 60
-        self.console.print(f"{len(self.peers)} × {self.passes} passes, about {minutes:.0f} minutes")
-        for pass_ in range(1, self.passes + 1):
-            turn = (pass_ - 1) % max(len(self.peers), 1)
-            order = self.peers[turn:] + self.peers[:turn]
-            lives = [live for peer in order if (live := self._begin(peer, pass_)) is not None]
-            for measurement in COSTS:
-                for live in lives:
-                    self._keep(
-                        live.peer, pass_, measurement.title, measurement.take(live, self.effort)
-                    )
+        """Starts and idle streams of each gateway, fresh and alone; then the passes."""
+        self._announce()
+        self.instruments = instruments(self.engine)
+        lives = [live for peer in self.peers if (live := self._begin(peer)) is not None]
+        try:
+            for pass_ in range(1, self.passes + 1):
+                turn = (pass_ - 1) % max(len(lives), 1)
+                order = lives[turn:] + lives[:turn]
+                for measurement in COSTS:
+                    for live in order:
+                        if live.root is not None or not measurement.needs_process:
+                            readings = measurement.take(live, self.effort)
+                            self._keep(
+                                live.peer, pass_, f"pass {pass_}, {measurement.title}", readings
+                            )
+            self.engine_stats = self.engine.stats()
+        finally:
             for live in lives:
                 stop(live)
-        self.engine_stats = self.engine.stats()
+
+    def _announce(self) -> None:
+        each = sum(m.seconds(self.effort) for m in COSTS) * self.passes
+        seconds = len(self.peers) * (each + self.effort.idle_chunks + 6)
+        self.console.print(
+            f"{len(self.peers)} × {self.passes} passes, about {seconds / 60:.0f} minutes"
+        )
 
     def _install(self, peer: Peer) -> None:
         with self.console.status(f"installing {peer.name}"):
@@ -83,42 +103,47 @@ class Run:
                 self.absent[peer.name] = str(reason)
                 self.console.print(f"{peer.name}: left out: {reason}", markup=False)
 
-    def _begin(self, peer: Peer, pass_: int) -> Live | None:
+    def _begin(self, peer: Peer) -> Live | None:
         try:
+            if peer.has_process:
+                times = start_times(peer, self.engine, self.effort)
+                for number, seconds in enumerate(times, 1):
+                    self._keep(peer, number, f"start {number}", [Reading("start_s", seconds)])
             live = start(peer, self.engine, self.effort)
             if live.root is None:
-                self._keep(peer, pass_, "start", [])
                 return live
             readings = idle_streams(live, self.effort)
-            self._keep(peer, pass_, "start, rest, idle streams", readings)
+            self._keep(peer, 1, "at rest, idle streams", readings)
             if any(r.column == "stream_failures" and r.value for r in readings):
                 stop(live)  # what it still chews on must not spoil the next figures
                 live = start(peer, self.engine, self.effort)
         except CannotRun as reason:
             self.absent[peer.name] = str(reason)
-            self._keep(peer, pass_, "start", [Reading("start_s", None, str(reason))])
+            self._keep(peer, 1, "start", [Reading("start_s", None, str(reason))])
             return None
         return live
 
     def _keep(self, peer: Peer, pass_: int, title: str, readings: list[Reading]) -> None:
-        self.step += 1
         shown = []
         for r in readings:
             self.records.append(Record(peer.name, r.column, pass_, r.value, r.note, r.kernel_share))
             self.details.append({"peer": peer.name, "pass": pass_, **asdict(r)})
-            value = "–" if r.value is None else f"{r.value:,.1f}"
+            value = "–" if r.value is None else f"{r.value:,.2f}"
             shown.append(f"{r.column} {value}" + (f" ({r.note})" if r.note else ""))
-        line = (
-            f"[{self.step}/{self.steps}] pass {pass_} · {peer.name} · {title}: {'; '.join(shown)}"
-        )
+        line = f"{peer.name}, {title}: {', '.join(shown)}"
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, subject: str) -> None:
-        names = [peer.name for peer in self.peers if peer.name != "direct"]
+        names = [peer.name for peer in self.peers if peer.has_process]
         self.console.print(costs(self.records, names))
         if subject in names:
             self.console.print(compared(self.records, subject, [n for n in names if n != subject]))
             self.console.print(verdicts(self.records, subject))
+        self.console.print(
+            "load and upstream themselves, µs of CPU: "
+            + ", ".join(f"{name.replace('_', ' ')} {us}" for name, us in self.instruments.items()),
+            highlight=False,
+        )
         for name, reason in self.absent.items():
             self.console.print(f"{name}: left out: {reason}", markup=False)
         if self.load_average > 0.5:
@@ -143,6 +168,7 @@ class Run:
             },
             "left_out": self.absent,
             "targets": [_verdict(verdict) for verdict in judged],
+            "instruments": self.instruments,
             "upstream": self.engine_stats,
             "readings": self.details,
         }

@@ -37,6 +37,7 @@ class Outcome(msgspec.Struct, frozen=True):
     good: int
     events: int
     bytes: int
+    reads: int
     connects: int
     elapsed_s: float
     latency_us: Times | None

@@ -9,17 +9,18 @@ import resource
 import subprocess
 import sys
 
+from rich.console import Console
+
 import measurements
 from adapters import PEERS
 from adapters.peer import CannotRun
 from measurements import Effort
 from passes import Run
 from programs import build, upstream
-from rich.console import Console
 from soak import soak
 
-QUICK = Effort(window_s=2.5, paced_s=4, latency_s=3, idle_chunks=10)
-FULL = Effort(window_s=5, paced_s=8, latency_s=6)
+QUICK = Effort(window_s=2, paced_s=3, latency_s=2, starts=2, idle_chunks=10)
+FULL = Effort(window_s=3, paced_s=5, latency_s=5, starts=3)
 QUICK_PEERS = ("direct", "nginx", "vllm-router", "towplane")
 FLAT = 0.05
 """Memory that would grow by less than this share over the soak is flat."""
@@ -38,7 +39,7 @@ def main() -> int:
     if options.soak:
         return _soak(options, console)
     effort = QUICK if options.quick else FULL
-    passes = options.passes or (2 if options.quick else 3)
+    passes = options.passes or (2 if options.quick else 5)
     with upstream() as engine:
         run = Run(engine, effort, _wanted(options), passes=passes, console=console)
         run.measure()
@@ -86,14 +87,15 @@ def _soak(options: argparse.Namespace, console: Console) -> int:
         return 3
     for at, rss, pss in seen.samples[:: max(1, len(seen.samples) // 20)]:
         console.print(f"{at:7.0f} s   {rss:8.1f} MiB RSS   {pss:8.1f} MiB PSS", highlight=False)
-    is_flat = seen.growth < FLAT
-    console.print(
-        f"{seen.requests:,} requests, {seen.events:,} chunks, {seen.failed} failed {seen.first_error}\n"
-        f"slope after warm-up: {seen.rss_mib_per_minute:+.3f} MiB RSS per minute, "
-        f"{seen.growth:+.1%} over the run: {'flat' if is_flat else 'GROWING'} (limit {FLAT:.0%})",
-        highlight=False,
-    )
-    return 0 if is_flat and not seen.failed else 1
+    verdict = "flat" if seen.growth < FLAT else "GROWING"
+    for line in (
+        f"{seen.requests:,} requests, {seen.events:,} chunks, {seen.failed} failed",
+        seen.first_error,
+        f"slope after warm-up: {seen.rss_mib_per_minute:+.3f} MiB RSS per minute",
+        f"over the run: {seen.growth:+.1%}, {verdict} (limit {FLAT:.0%})",
+    ):
+        console.print(line, markup=False, highlight=False)
+    return 0 if verdict == "flat" and not seen.failed else 1
 
 
 def _allow_open_files() -> None:

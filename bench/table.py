@@ -58,7 +58,8 @@ class Target:
 
     @property
     def wording(self) -> str:
-        return f"{'<' if self.is_strict else '≤'} {self.limit:g}{f' × {self.than}' if self.than else ''}"
+        other = f" × {self.than}" if self.than else ""
+        return f"{'<' if self.is_strict else '≤'} {self.limit:g}{other}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,4 +13,4 @@ def start(site: Site) -> Running:
     return Running(None, site.upstream_port)
 
 
-PEER = Peer("direct", "no gateway between load and upstream", install, start)
+PEER = Peer("direct", "no gateway between load and upstream", install, start, has_process=False)

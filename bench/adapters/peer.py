@@ -8,12 +8,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CannotRun", "Peer", "Running", "Site", "launch", "pip_home", "run_quietly"]
+__all__ = ["CannotRun", "Command", "Peer", "Running", "Site", "launch", "pip_home", "run_quietly"]
 
+Command = Sequence[str | Path]
 HOMES = Path(__file__).parent.parent / "peers"
 
 
@@ -56,10 +57,12 @@ class Peer:
     install: Callable[[], str] = field(repr=False)
     """Makes sure that it is there; returns its version."""
     start: Callable[[Site], Running] = field(repr=False)
+    has_process: bool = True
+    """False: nothing stands between load and upstream."""
 
 
 def launch(
-    command: list[str | Path],
+    command: Command,
     site: Site,
     *,
     headers: tuple[str, ...] = (),
@@ -97,7 +100,7 @@ def pip_home(name: str, requirement: str, distribution: str) -> tuple[Path, str]
     return home, found.stdout.strip()
 
 
-def run_quietly(command: list[str | Path], cwd: Path | None = None) -> str:
+def run_quietly(command: Command, cwd: Path | None = None) -> str:
     """Runs a step of an installation; its last error line is the reason if it fails."""
     words = [str(word) for word in command]
     try:

@@ -1,5 +1,7 @@
 """SMG, the Shepherd Model Gateway (formerly the SGLang router), from its Python package."""
 
+from pathlib import Path
+
 from adapters.peer import Peer, Running, Site, launch, pip_home
 
 __all__ = ["PEER"]
@@ -13,7 +15,14 @@ def install() -> str:
 
 def start(site: Site) -> Running:
     home, _ = pip_home("smg", f"smg=={VERSION}", "smg")
-    command = [home / "bin" / "smg", "launch", "--host", "127.0.0.1", "--port", str(site.port)]
+    command: list[str | Path] = [
+        home / "bin" / "smg",
+        "launch",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(site.port),
+    ]
     command += ["--worker-urls", site.upstream, "--backend", "vllm", "--policy", "round_robin"]
     command += ["--log-level", "error", "--disable-tokenizer-autoload"]
     command += ["--prometheus-port", str(site.spare_port), "--worker-startup-check-interval", "1"]

@@ -1,5 +1,7 @@
 """vllm-router: the Rust router of the vLLM project, from its Python package."""
 
+from pathlib import Path
+
 from adapters.peer import Peer, Running, Site, launch, pip_home
 
 __all__ = ["PEER"]
@@ -13,7 +15,13 @@ def install() -> str:
 
 def start(site: Site) -> Running:
     home, _ = pip_home("vllm-router", f"vllm-router=={VERSION}", "vllm-router")
-    command = [home / "bin" / "vllm-router", "--host", "127.0.0.1", "--port", str(site.port)]
+    command: list[str | Path] = [
+        home / "bin" / "vllm-router",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(site.port),
+    ]
     command += ["--worker-urls", site.upstream, "--policy", "round_robin", "--log-level", "error"]
     command += ["--prometheus-port", str(site.spare_port), "--worker-startup-check-interval", "1"]
     return launch(command, site)
