@@ -47,7 +47,7 @@ def _route(
     route: RouteView, routes: dict[str, RouteView], targets: dict[str, TargetView]
 ) -> RouteReadiness:
     names = _reachable(route, routes)
-    found = [targets[name] for name in names if name in targets]
+    found = [target for target in targets.values() if _stands_for(target, names)]
     if any(target.kind == "provider" or target.state == "ready" for target in found):
         return RouteReadiness(ready=True)
     said = [f"{t.name} is {t.state}" + (f" ({t.reason})" if t.reason else "") for t in found]
@@ -67,3 +67,9 @@ def _reachable(route: RouteView, routes: dict[str, RouteView]) -> list[str]:
                 seen.add(step)
                 waiting.append(routes[step])
     return names
+
+
+def _stands_for(target: TargetView, names: list[str]) -> bool:
+    """A route names a provider's model, or an engine, whose replicas are `ENGINE/NUMBER`."""
+    engine = target.name.rpartition("/")[0]
+    return target.name in names or (target.kind == "engine" and engine in names)

@@ -102,7 +102,7 @@ class Guard:
         await self._app(scope, _bounded(receive), send)
 
     def _refusal(self, request: Request) -> Response | None:
-        # From the scope: Starlette makes `request.url` with the Host header, which anyone can forge.
+        # From the scope: Starlette makes `request.url` with the Host header, which can be forged.
         headers, path = request.headers, str(request.scope["path"])
         host = headers.get("host", "")
         if not self._gate.needs_token and _name(host) not in _LOOPBACK:

@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 class Tenancy:
-    """Answers from the accounts and the ledger; `changed` is told after each change of a key."""
+    """Answers from the accounts and the ledger.
+
+    `changed` is told of each change, in the loop; `fold` brings the ledger up to date, in a thread.
+    """
 
     def __init__(
         self,
@@ -39,18 +42,21 @@ class Tenancy:
         ledger: Ledger,
         *,
         changed: Callable[[], None] = lambda: None,
+        fold: Callable[[], None] = lambda: None,
         clock: Clock | None = None,
     ) -> None:
         self._people = people
         """Asked each time: a new document brings new accounts."""
         self._ledger = ledger
         self._changed = changed
+        self._fold = fold
         self._clock = clock or Clock()
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Rows of the ledger, by spend; days ascend."""
 
         def ask() -> list[UsageRow]:
+            self._fold()
             return self._ledger.usage(
                 query.by,
                 since=query.since.isoformat() if query.since else None,

@@ -129,6 +129,7 @@ class RouteView(Struct, kw_only=True):
     model: str
     choose: str
     targets: list[str]
+    """`PROVIDER/MODEL`, or the name of an engine, which stands for all its replicas."""
     fallback: list[str] = []
     slo: Slos = field(default_factory=Slos)
 

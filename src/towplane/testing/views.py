@@ -108,7 +108,7 @@ def a_status() -> PlaneStatus:
             RouteView(
                 model="smollm2-135m-instruct",
                 choose="least-in-flight",
-                targets=["embedded/0"],
+                targets=["embedded"],
                 fallback=["spare/gpt-large"],
                 slo=Slos(ttft_s=0.8, itl_s=0.1),
             ),

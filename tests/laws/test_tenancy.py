@@ -1,0 +1,111 @@
+"""Laws of the tenants, keys and usage as the admin port shows them, over the real database."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from towplane.api.tenancy import Tenancy
+from towplane.api.views import UsageQuery, WantedKey, WantedTenant
+from towplane.parts.clock import Clock
+from towplane.parts.errors import Conflict, NotFound
+from towplane.parts.storage import Database
+from towplane.tenants.accounts import Accounts
+from towplane.tenants.ledger import Ledger
+from towplane.tenants.spec import Budget, Limits, TenantSpec
+from towplane.testing.clock import FakeClock
+
+DIGESTS = (b"digest", b"retired", b"pepper")
+
+
+class Desk:
+    """A tenancy over a fresh database, and what it told."""
+
+    def __init__(self, folder: Path) -> None:
+        database = Database(folder / "ledger.sqlite")
+        declared = {"default": TenantSpec(limits=Limits(rpm=60))}
+        self.accounts = Accounts(database, folder, declared)
+        self.time = FakeClock()
+        self.told: list[str] = []
+        self.tenancy = Tenancy(
+            lambda: self.accounts,
+            Ledger(database, folder / "journal"),
+            changed=lambda: self.told.append("changed"),
+            fold=lambda: self.told.append("folded"),
+            clock=Clock(self.time.monotonic, self.time.wall),
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+async def test_tenants_of_the_document_and_those_made_stand_in_one_list(desk: Desk) -> None:
+    wanted = WantedTenant(name="acme", budget=Budget(monthly_nanousd=5), unpriced="allow")
+    made = await desk.tenancy.create_tenant(wanted)
+    assert (made.source, made.unpriced, made.created_at) == (
+        "created",
+        "allow",
+        datetime.fromtimestamp(desk.time.wall(), UTC),
+    )
+    declared = (await desk.tenancy.tenants())[1]
+    assert (declared.name, declared.source, declared.limits.rpm) == ("default", "document", 60)
+    with pytest.raises(Conflict):
+        await desk.tenancy.create_tenant(wanted)
+    assert desk.told == ["changed"]
+
+
+async def test_a_key_keeps_all_that_was_wanted_of_it(desk: Desk) -> None:
+    ends = datetime.fromtimestamp(desk.time.wall() + 60, UTC)
+    wanted = WantedKey(
+        name="ci", label="night", project="x", limits=Limits(rpm=3), models=["a"], expires_at=ends
+    )
+    made = await desk.tenancy.create_key("default", wanted)
+    (row,) = await desk.tenancy.keys("default")
+    assert made.token.startswith(f"tp-{row.id}-")
+    for field in WantedKey.__struct_fields__:
+        assert getattr(row, field) == getattr(wanted, field)
+    assert (await desk.tenancy.tenants())[0].active_keys == 1
+    desk.time.advance(61)
+    assert (await desk.tenancy.keys("default"))[0].state == "expired"
+    assert (await desk.tenancy.tenants())[0].active_keys == 0
+
+
+async def test_a_rotated_key_keeps_its_id_and_a_revoked_one_is_dead(desk: Desk) -> None:
+    first = await desk.tenancy.create_key("default", WantedKey())
+    second = await desk.tenancy.rotate_key(first.id, overlap_s=60)
+    assert second.id == first.id
+    assert second.token != first.token
+    assert (await desk.tenancy.revoke_key(first.id)).state == "revoked"
+    with pytest.raises(Conflict):
+        await desk.tenancy.rotate_key(first.id, overlap_s=60)
+    assert desk.told == ["changed"] * 3
+
+
+async def test_no_token_and_no_digest_is_in_what_is_shown(desk: Desk) -> None:
+    made = await desk.tenancy.create_key("default", WantedKey())
+    shown = msgspec.json.encode([await desk.tenancy.keys("default"), await desk.tenancy.tenants()])
+    assert made.token.encode() not in shown
+    assert made.token.rpartition("-")[2].encode() not in shown
+    assert not any(word in shown for word in DIGESTS)
+    assert made.token not in repr(made)
+
+
+async def test_who_is_not_there_is_said(desk: Desk) -> None:
+    for ask in (
+        desk.tenancy.keys("nobody"),
+        desk.tenancy.create_key("nobody", WantedKey()),
+        desk.tenancy.revoke_key("nothing"),
+        desk.tenancy.rotate_key("nothing", overlap_s=0),
+    ):
+        with pytest.raises(NotFound):
+            await ask
+    assert desk.told == []
+
+
+async def test_usage_is_folded_first_and_empty_is_empty(desk: Desk) -> None:
+    query = UsageQuery(by="day", since=date(2026, 11, 1), until=date(2026, 11, 30))
+    assert await desk.tenancy.usage(query) == []
+    assert desk.told == ["folded"]
