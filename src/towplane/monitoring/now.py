@@ -55,11 +55,11 @@ class Now(ModelNow, kw_only=True):
 
 
 def look(snapshots: Sequence[Snapshot], *, window_s: float = 60.0) -> Now | None:
-    """The window before the newest snapshot; None without any. Snapshots ascend in time."""
+    """The window before the newest snapshot, as near as the snapshots lie; None without any."""
     if not snapshots:
         return None
     last = snapshots[-1]
-    first = next(s for s in snapshots if s.at >= last.at - window_s)
+    first = min(snapshots, key=lambda snapshot: abs(last.at - window_s - snapshot.at))
     span_s = last.at - first.at
     now = Now(at=datetime.fromtimestamp(last.wall, UTC), window_s=span_s or None)
     now.queued = None if last.queued is None else int(last.queued)
