@@ -242,7 +242,8 @@ class RunningPlane:
         fields = msgspec.structs.asdict(wanted)
         if wanted.expires_at is not None:
             fields["expires_at"] = wanted.expires_at.timestamp()
-        made = await asyncio.to_thread(lambda: self._accounts.create_key(tenant, **fields))
+        record = KeyRecord(id="", tenant=tenant, digest=b"", **fields)
+        made = await asyncio.to_thread(self._accounts.create_key, tenant, record)
         self._changed()
         return views.NewKey(id=made.record.id, tenant=tenant, token=made.token)
 
