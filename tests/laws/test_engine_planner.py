@@ -402,7 +402,7 @@ async def test_a_crash_loop_ends_in_a_verdict_with_growing_waits(folder: Path) -
     assert gaps == sorted(gaps)
     (status,) = world.controller.status()
     assert status.log_tail == ("boom",)
-    assert status.reason == "5 crashes, the last: exit 1"
+    assert status.reason == "5 crashes, the last: exit 1; its log ends: boom"
     for _ in range(100):
         assert await world.step(60.0) == []
 

@@ -1,12 +1,101 @@
-"""The noun `engines`."""
+"""The noun `engines`: what runs, in which state and why, on whose weights."""
+
+from typing import TYPE_CHECKING
 
 import typer
+
+from towplane.cli.options import DEFAULT_FILE, File, Json
+
+if TYPE_CHECKING:
+    from towplane.api.views import EngineView
+    from towplane.controller.status import ReplicaStatus
+    from towplane.document import Document
 
 __all__ = ["app"]
 
 app = typer.Typer(name="engines", no_args_is_help=True, help="The engines of the plane.")
 
+COLUMNS = ("REPLICA", "STATE", "PID", "PORT", "VERSION", "WEIGHTS", "LICENCE", "RESTARTS", "REASON")
+
 
 @app.callback()
 def engines() -> None:
     """The engines of the plane."""
+
+
+@app.command("list")
+def list_(file: File = DEFAULT_FILE, json: Json = False) -> None:
+    """Show every replica with its state, its weights and their licence.
+
+    From the running plane; when none runs, from the document and what an earlier one has left.
+    """
+    from towplane.cli.output import Output
+    from towplane.document import load_file
+
+    document = load_file(file)
+    output = Output(json=json)
+    views = _ask_plane(document)
+    is_running = views is not None
+    if views is None:
+        views = _look_offline(document)
+        output.note("the plane is not running: this is what the document wants and what is left")
+    output.object({"running": is_running, "engines": views})
+    rows = [
+        (
+            view.target,
+            view.state,
+            view.pid,
+            view.port,
+            view.version,
+            view.weights,
+            view.licence or "not said",
+            view.restarts if is_running else None,
+            view.reason or None,
+        )
+        for view in views
+    ]
+    output.table(COLUMNS, rows, empty="the document has no engines")
+
+
+def _ask_plane(document: "Document") -> "list[EngineView] | None":
+    import os
+    from pathlib import Path
+
+    from towplane.api.endpoints import EngineList
+    from towplane.cli.running import fetch, find_running
+    from towplane.parts.secrets import resolve_secret
+
+    running = find_running(Path(document.plane.data_dir))
+    if running is None:
+        return None
+    reference = document.plane.admin.token
+    token = resolve_secret(reference, os.environ) if reference is not None else None
+    answer = fetch(running, "/api/v1/engines", EngineList, token)
+    return answer.engines if answer is not None else None
+
+
+def _look_offline(document: "Document") -> "list[EngineView]":
+    from pathlib import Path
+
+    from towplane.controller.offline import list_engines
+
+    replicas = list_engines(document.plane, Path(document.file).parent)
+    return [_view(replica) for replica in replicas]
+
+
+def _view(replica: "ReplicaStatus") -> "EngineView":
+    from towplane.api.views import EngineView
+
+    return EngineView(
+        engine=replica.engine,
+        replica=replica.replica,
+        target=replica.target,
+        kind=replica.kind,
+        state=replica.state,
+        reason=replica.reason,
+        pid=replica.pid,
+        port=replica.port,
+        version=replica.version,
+        weights=replica.weights,
+        licence=replica.weights_licence,
+    )

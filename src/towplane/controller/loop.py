@@ -89,8 +89,7 @@ class Controller:
             if replica.state in ("crash-loop", "failed") and engine in (None, replica.engine):
                 self._target.forget(key)
                 del self._replicas[key]
-        if self._plane.engines:
-            self.apply(self._plane)
+        self.apply(self._plane)
 
     async def settled(self) -> tuple[ReplicaStatus, ...]:
         """Returns when every wanted replica is ready or given up."""
@@ -190,12 +189,7 @@ class Controller:
             elif isinstance(action, StartReplica | AdoptReplica) and wish and wish.startable:
                 self._startables[key] = wish.startable
                 self._ready_in_s.pop(key, None)
-            if isinstance(action, GiveUp):
-                seen = self._target.observe().get(key)
-                lines = seen.log_tail if seen else ()
-                _log.error("%s", "\n  ".join((str(action), *lines)))
-            else:
-                _log.info("%s", action)
+            _log.log(logging.ERROR if isinstance(action, GiveUp) else logging.INFO, "%s", action)
 
     def _announce(self) -> None:
         status = self.status()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from towplane.engines.replica import Crash, Replica
 from towplane.targets.replicas import Seen
 
-__all__ = ["fold"]
+__all__ = ["crash", "fold"]
 
 _CRASHES_KEPT = 100
 """Of one replica; more than any `give_up_after` that makes sense."""
@@ -28,9 +28,11 @@ def fold(replica: Replica, seen: Seen, now: float, in_flight: int = 0) -> Replic
     return looked
 
 
-def crash(replica: Replica, words: str, now: float, final: str = "") -> Replica:
+def crash(
+    replica: Replica, words: str, now: float, *, final: str = "", log: tuple[str, ...] = ()
+) -> Replica:
     """The replica after an end that nobody asked for."""
-    happened = Crash(now, replica.state == "ready", words)
+    happened = Crash(now, replica.state == "ready", words, log)
     return replace(
         replica,
         state="backing-off",
@@ -47,4 +49,5 @@ def _fold_end(replica: Replica, seen: Seen, now: float) -> Replica:
     assert seen.exit is not None
     if replica.state == "draining":
         return replace(replica, state="stopped", since=now, in_flight=0)
-    return crash(replica, replica.doomed or seen.exit.words, now, seen.final)
+    words = replica.doomed or seen.exit.words
+    return crash(replica, words, now, final=seen.final, log=seen.log_tail)

@@ -22,7 +22,7 @@ class ReplicaStatus:
     kind: str
     state: State
     reason: str
-    since: float
+    since: float | None
     """When it got into this state; seconds since the epoch."""
     restarts: int
     model: str
@@ -52,6 +52,11 @@ class ReplicaStatus:
     log: Path | None = None
     log_tail: tuple[str, ...] = ()
     """The last lines of a process that has ended."""
+
+    @property
+    def version(self) -> str | None:
+        """The package's version, else the build that the program names."""
+        return self.engine_version or self.engine_build
 
 
 def make_status(

@@ -33,6 +33,9 @@ FROZEN_PROBES = 3
 """So many questions without progress make a stall: one slow answer, or a plane that was itself
 held up for a while, does not."""
 
+_SHOWN = 200
+"""Of each line of a log in a reason; the log itself has the rest."""
+
 
 def plan(
     wanted: Sequence[Wanted], observed: Sequence[Replica], now: float
@@ -174,14 +177,19 @@ def _plan_restart(wish: Wanted, replica: Replica, now: float) -> list[EngineActi
     restart, last = wish.spec.restart, replica.crashes[-1]
     strike = strikes(restart, replica.crashes)
     if replica.final:
-        return [_give_up(wish, replica.index, "failed", f"{replica.final}; {last.words}")]
+        return [_give_up(wish, replica.index, "failed", f"{replica.final}; {_say(last)}")]
     if strike >= restart.give_up_after:
-        why = f"{strike} crashes, the last: {last.words}"
+        why = f"{strike} crashes, the last: {_say(last)}"
         return [_give_up(wish, replica.index, "crash-loop", why)]
     if now < due(restart, replica.crashes):
         return []
     why = f"again after crash {strike}"
     return [StartReplica(engine=wish.engine, index=replica.index, digest=wish.digest, why=why)]
+
+
+def _say(crash: Crash) -> str:
+    end = " | ".join(line[-_SHOWN:] for line in crash.log[-3:])
+    return f"{crash.words}; its log ends: {end}" if end else crash.words
 
 
 def _give_up(wish: Wanted, index: int, verdict: Verdict, why: str) -> GiveUp:

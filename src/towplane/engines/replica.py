@@ -40,6 +40,8 @@ class Crash:
     at: float
     was_ready: bool
     words: str
+    log: tuple[str, ...] = ()
+    """The last lines of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ process is.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
@@ -89,7 +90,11 @@ class LocalTarget:
             api_key=api_key,
             started_at=self._clock.wall(),
         )
-        write(self._folder, record)
+        try:
+            write(self._folder, record)
+        except OSError:
+            child.kill()  # without a record it would be lost to the next plane
+            raise
         self._attend(key, child, record, log, startable)
 
     def stop(self, key: Key) -> None:
@@ -171,7 +176,7 @@ class LocalTarget:
 
     async def _follow(self, key: Key, running: _Running, startable: Startable) -> None:
         watching = asyncio.get_running_loop().create_task(
-            running.watch.run(self._on_change, running.log.trim)
+            running.watch.run(self._on_change, lambda: _trim(running.log))
         )
         end = await running.child.wait()
         watching.cancel()
@@ -190,6 +195,11 @@ class LocalTarget:
                 port = int(probe.getsockname()[1])
             if port not in taken:
                 return port
+
+
+def _trim(log: Log) -> None:
+    with contextlib.suppress(OSError):  # a full disk ends no watching
+        log.trim()
 
 
 async def _end(child: Child) -> None:

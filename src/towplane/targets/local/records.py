@@ -58,8 +58,8 @@ def write(folder: Path, record: Record) -> None:
     partial.replace(path)
 
 
-def read_all(folder: Path) -> list[Record]:
-    """Every record; a file that is none is removed, because nobody could act on it."""
+def read_all(folder: Path, *, repair: bool = True) -> list[Record]:
+    """Every record. To repair is to remove a file that is none: nobody could act on it."""
     records: list[Record] = []
     for path in sorted(folder.glob("*.json")):
         try:
@@ -67,7 +67,8 @@ def read_all(folder: Path) -> list[Record]:
         except FileNotFoundError:
             continue
         except msgspec.DecodeError:
-            path.unlink(missing_ok=True)
+            if repair:
+                path.unlink(missing_ok=True)
     return records
 
 
