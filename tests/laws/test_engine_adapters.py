@@ -1,14 +1,20 @@
 """Engine adapters: one contract for all of them, and what llama.cpp's says in particular."""
 
+import struct
+import tempfile
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from towplane.engines.adapter import Adapter, Answer, Launch, Vitals
 from towplane.engines.adapters import ENGINES, GROUP, adapters, load
 from towplane.engines.binary import Binary
 from towplane.engines.llama_cpp import ADAPTER as LLAMA
+from towplane.engines.llama_cpp.gguf import read_licence
 from towplane.engines.llama_cpp.metrics import SIGNALS
 from towplane.engines.resolve import make_startable
 from towplane.engines.spec import EngineSpec, RestartSpec
@@ -207,6 +213,51 @@ def test_a_file_that_is_no_gguf_is_refused_before_a_start(tmp_path: Path) -> Non
     spec = EngineSpec(engine="llama.cpp", weights="file:w.bin")
     with pytest.raises(Unsupported, match="not a GGUF file"):
         make_startable("e", spec, tmp_path)
+
+
+def _text(value: str) -> bytes:
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+
+
+def _gguf(*pairs: tuple[str, int, bytes], version: int = 3) -> bytes:
+    head = struct.pack("<4sIQQ", b"GGUF", version, 0, len(pairs))
+    return head + b"".join(_text(key) + struct.pack("<I", kind) + raw for key, kind, raw in pairs)
+
+
+LICENCE = ("general.license", 8, _text("apache-2.0"))
+LANGUAGES = ("general.languages", 9, struct.pack("<IQ", 8, 2) + _text("en") + _text("de"))
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        (_gguf(LICENCE), "apache-2.0"),
+        (_gguf(("a", 4, b"0123"), ("b", 7, b"1"), LANGUAGES, LICENCE), "apache-2.0"),
+        (_gguf(("general.license", 4, b"0123")), None),
+        (_gguf(("general.license", 8, _text("\x1b[2J"))), None),
+        (_gguf(("vocabulary", 9, struct.pack("<IQ", 8, 1 << 40)), LICENCE), None),
+        (_gguf(LICENCE, version=9), None),
+        (_gguf(("a", 99, b""), LICENCE), None),
+        (_gguf(), None),
+        (b"GGUF", None),
+        (_gguf(LICENCE)[:-4], None),
+    ],
+)
+def test_a_file_says_its_licence_or_nobody_said(
+    content: bytes, want: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "w.gguf").write_bytes(content)
+    weights = Weights(tmp_path / "w.gguf", len(content), "file:w.gguf")
+    assert LLAMA.inspect(weights).licence == want
+    assert LLAMA.inspect(replace(weights, licence="MIT")).licence == "MIT"
+
+
+@given(content=st.binary(max_size=200))
+def test_no_file_breaks_the_reading_of_its_head(content: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"GGUF\x03\0\0\0" + content)
+        file.flush()
+        assert read_licence(Path(file.name)) is None
 
 
 # --- from a section to what can be started

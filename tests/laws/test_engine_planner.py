@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towplane.controller.loop import Controller
+from towplane.controller.loop import LOOK_AGAIN_S, Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document.plane import Plane
 from towplane.engines.plan import SETTLE_S, backoff, due, plan, plan_stale, strikes
@@ -492,10 +492,10 @@ async def test_missing_weights_are_said_and_found_later(folder: Path) -> None:
     (action,) = await world.step()
     assert action.startswith("give up e/0: no weights at ")
     assert "next: put the file there" in action
+    assert await world.step(LOOK_AGAIN_S) == []
     (folder / "later.gguf").write_bytes(b"GGUF")
     try:
-        world.want(weights="file:later.gguf")
-        assert await world.step() == ["forget e/0", "start e/1: wanted"]
+        assert await world.step(LOOK_AGAIN_S) == ["forget e/0", "start e/1: wanted"]
     finally:
         (folder / "later.gguf").unlink()
 

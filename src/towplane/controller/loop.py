@@ -17,7 +17,7 @@ from towplane.controller.act import act
 from towplane.controller.actions import Action, AdoptReplica, GiveUp, StartReplica
 from towplane.controller.observe import fold
 from towplane.controller.status import ReplicaStatus, make_status
-from towplane.controller.want import Wish, want
+from towplane.controller.want import Wish, want, want_engine
 from towplane.document.plane import Plane
 from towplane.engines.plan import plan, plan_stale
 from towplane.engines.replica import Replica, Wanted
@@ -26,7 +26,7 @@ from towplane.parts.clock import Clock
 from towplane.targets.local.processes import LocalTarget
 from towplane.targets.replicas import Key, ReplicaTarget
 
-__all__ = ["Controller", "Sleep"]
+__all__ = ["LOOK_AGAIN_S", "Controller", "Sleep"]
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -34,6 +34,10 @@ _log = logging.getLogger("towplane.controller")
 
 QUIET_S, BUSY_S = 1.0, 0.1
 """Between two rounds without an event: when all is as wanted, and when something is on its way."""
+
+
+LOOK_AGAIN_S = 5.0
+"""How often the parts of an engine that was given up are looked for again."""
 
 
 class Controller:
@@ -65,6 +69,7 @@ class Controller:
         self._replicas: dict[Key, Replica] = {}
         self._startables: dict[Key, Startable] = {}
         self._ready_in_s: dict[Key, float] = {}
+        self._looked_at = self._clock.monotonic()
         self._announced: tuple[object, ...] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -132,6 +137,7 @@ class Controller:
 
     async def step(self) -> tuple[Action, ...]:
         """One round; returns what was done."""
+        self._look_again()
         self._observe()
         self._announce()
         actions = plan(self._wanted(), tuple(self._replicas.values()), self._clock.monotonic())
@@ -157,6 +163,19 @@ class Controller:
         finally:
             happened.cancel()
             passed.cancel()
+
+    def _look_again(self) -> None:
+        """Weights that have come, a program that was exchanged: then a verdict is out of date."""
+        now = self._clock.monotonic()
+        if now - self._looked_at < LOOK_AGAIN_S:
+            return
+        self._looked_at = now
+        for name in {
+            replica.engine
+            for replica in self._replicas.values()
+            if replica.state in ("crash-loop", "failed") and replica.engine in self._wishes
+        }:
+            self._wishes[name] = want_engine(name, self._plane.engines[name], self._folder)
 
     def _observe(self) -> None:
         now = self._clock.monotonic()

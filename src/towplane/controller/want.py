@@ -12,7 +12,7 @@ from towplane.engines.resolve import Startable, make_startable
 from towplane.engines.spec import EngineSpec
 from towplane.parts.errors import PlaneError
 
-__all__ = ["Wish", "want"]
+__all__ = ["Wish", "want", "want_engine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,11 @@ class Wish:
 
 def want(plane: Plane, folder: Path) -> dict[str, Wish]:
     """By engine; a relative path in the document is taken from `folder`."""
-    return {name: _want_engine(name, spec, folder) for name, spec in plane.engines.items()}
+    return {name: want_engine(name, spec, folder) for name, spec in plane.engines.items()}
 
 
-def _want_engine(name: str, spec: EngineSpec, folder: Path) -> Wish:
+def want_engine(name: str, spec: EngineSpec, folder: Path) -> Wish:
+    """One engine."""
     try:
         startable = make_startable(name, spec, folder)
     except PlaneError as error:

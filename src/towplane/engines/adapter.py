@@ -86,8 +86,9 @@ class Adapter:
     endpoints: tuple[Endpoint, ...]
     find: Callable[[EngineSpec], Binary]
     """The program of this engine on this machine; raises `Unsupported` with the next step."""
-    check: Callable[[Weights], None]
-    """Raises `Unsupported` for weights that this engine can never load."""
+    inspect: Callable[[Weights], Weights]
+    """The weights with what the file says about itself; raises `Unsupported` for a file that this
+    engine can never load."""
     render: Callable[[Launch], Command]
     ready: Probe[bool]
     """Whether the model is loaded."""

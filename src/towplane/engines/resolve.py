@@ -44,8 +44,7 @@ class Startable:
 def make_startable(name: str, spec: EngineSpec, folder: Path) -> Startable:
     """Finds the parts; raises `Unsupported` with the next step for the first that is missing."""
     adapter = load(spec.engine)
-    weights = resolve(spec.weights, folder)
-    adapter.check(weights)
+    weights = adapter.inspect(resolve(spec.weights, folder))
     binary = adapter.find(spec)
     return Startable(
         name=name,

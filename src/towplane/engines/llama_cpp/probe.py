@@ -6,16 +6,18 @@ anything can be generated; `prove` does, with one token.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from signal import SIGILL
 
 import msgspec
 
 from towplane.engines.adapter import Answer, Ask, Probe
+from towplane.engines.llama_cpp.gguf import is_gguf, read_licence
 from towplane.engines.weights import Weights
 from towplane.parts.errors import Unsupported
 from towplane.parts.process import NOT_FOUND, NOT_RUNNABLE, Exit
 
-__all__ = ["READY", "VERSION", "check", "final", "prove"]
+__all__ = ["READY", "VERSION", "final", "inspect", "prove"]
 
 READY = Probe(Ask("GET", "/health"), lambda answer: answer.status == 200)
 
@@ -82,12 +84,12 @@ def final(end: Exit, lines: Sequence[str]) -> str:
     return ""
 
 
-def check(weights: Weights) -> None:
-    """Refuses what is no GGUF file, before a server is started on it."""
-    with weights.path.open("rb") as file:
-        magic = file.read(4)
-    if magic != b"GGUF":
+def inspect(weights: Weights) -> Weights:
+    """Refuses what is no GGUF file, before a server is started on it. A package's word on the
+    licence goes before the file's own."""
+    if not is_gguf(weights.path):
         raise Unsupported(
             f"{weights.path} is not a GGUF file, which is what llama.cpp loads",
             next_step="name a file in GGUF format in `weights` of the engine",
         )
+    return replace(weights, licence=weights.licence or read_licence(weights.path))
