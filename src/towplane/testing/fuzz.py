@@ -82,20 +82,29 @@ def fuzz(seconds: float, *, seed: int, most: int = 20) -> Report:
     until = time.monotonic() + seconds
     while time.monotonic() < until and len(report.findings) < most:
         number = seed + report.tried
-        seam = seams[report.tried % 8 == 7]  # requests cost less and are what strangers send
+        seam: _RequestSeam | _AnswerSeam = seams[
+            report.tried % 8 == 7
+        ]  # requests cost less and are what strangers send
         laws, given, statuses = seam.try_one(random.Random(number))
         report.tried += 1
         report.served += 200 in statuses
         report.refused += any(status >= 400 for status in statuses)
         report.findings += [Finding(law, number, given) for law in laws]
-        if laws:
-            seams = (_RequestSeam(), _AnswerSeam())  # what broke may not spoil what follows
-    del seams
+        if laws:  # what broke may not spoil what follows
+            _close(seams)
+            seams = (_RequestSeam(), _AnswerSeam())
+    _close(seams)
+    del seams, seam
     gc.collect()
     alive = sum(type(thing) in (Connection, Exchange) for thing in gc.get_objects())
     if alive and not report.findings:
         report.findings.append(Finding(f"{alive} connections or exchanges leak", seed, b""))
     return report
+
+
+def _close(seams: "tuple[_RequestSeam, _AnswerSeam]") -> None:
+    for seam in seams:
+        seam.plane.close()
 
 
 class _Oracle(MessageReader):
@@ -133,15 +142,15 @@ class _RequestSeam:
     """A client's bytes are fuzzed; the upstream behaves."""
 
     def __init__(self) -> None:
-        self._plane = MemoryPlane(answer_well, limits=LIMITS, timeouts=TIMEOUTS)
+        self.plane = MemoryPlane(answer_well, limits=LIMITS, timeouts=TIMEOUTS)
         self._seeds = [
-            fill(b"".join(part for part in case.given if type(part) is bytes), self._plane.key, tag)
+            fill(b"".join(part for part in case.given if type(part) is bytes), self.plane.key, tag)
             for case, tag in ((case, b"case-0000") for case in REQUESTS)
         ]
         self._seeds = [given for given in self._seeds if 0 < len(given) < 3 * LIMITS.body_bytes]
 
     def try_one(self, rng: random.Random) -> tuple[list[str], bytes, list[int]]:
-        plane = self._plane
+        plane = self.plane
         plane.upstream_saw.clear()
         given = _mutate(rng, self._seeds)
         client = plane.connect()
@@ -173,12 +182,12 @@ class _RequestSeam:
         return laws, given, statuses
 
     def _judge_upstream(self, given: bytes, laws: list[str]) -> None:
-        if not self._plane.upstream_saw:
+        if not self.plane.upstream_saw:
             return
         wanted = iter(
             [_meaning(bytes(message.body)) for message in _read("request", given, ends=True)]
         )
-        for message in self._plane.upstream_saw:
+        for message in self.plane.upstream_saw:
             seen = _meaning(bytes(message.body))
             if message.get(b"authorization") != f"Bearer {UPSTREAM_KEY}".encode():
                 laws.append("the upstream sees another credential than the plane's")
@@ -192,7 +201,7 @@ class _AnswerSeam:
     """The upstream's bytes are fuzzed; the client behaves."""
 
     def __init__(self) -> None:
-        self._plane = MemoryPlane(self._answer, limits=LIMITS, timeouts=TIMEOUTS)
+        self.plane = MemoryPlane(self._answer, limits=LIMITS, timeouts=TIMEOUTS)
         self._pieces: list[bytes] = []
         self._seeds = [
             "".join(answer.given.raw).encode("latin-1") for answer in ANSWERS if answer.given.raw
@@ -207,7 +216,7 @@ class _AnswerSeam:
         return self._pieces or answer_well(message)
 
     def try_one(self, rng: random.Random) -> tuple[list[str], bytes, list[int]]:
-        plane = self._plane
+        plane = self.plane
         given = _mutate(rng, self._seeds)
         ends = rng.random() < 0.5
         self._pieces = [*_cut(rng, given), *([b""] if ends else [])] or [b""]
@@ -249,13 +258,13 @@ class _AnswerSeam:
 
     def _judge_next(self, laws: list[str]) -> None:
         """What the upstream said too much is not the answer to the next request."""
-        client = self._plane.connect()
-        client.send(fill(post(), self._plane.key, b"case-0001"))
-        self._plane.turn(12)
+        client = self.plane.connect()
+        client.send(fill(post(), self.plane.key, b"case-0001"))
+        self.plane.turn(12)
         if b" 200 OK\r\n" not in client.received or b"plane " not in client.received:
             laws.append(f"the next request is spoiled: {bytes(client.received)[:200]!r}")
         client.leave()
-        self._plane.turn()
+        self.plane.turn()
 
 
 def _judge_client(received: bytearray, given: bytes, laws: list[str]) -> list[int]:

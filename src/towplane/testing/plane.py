@@ -19,11 +19,60 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["PlaneFailed", "RunningPlane", "wait_until"]
+import yaml
+
+from towplane.testing.provider import FakeProvider
+
+__all__ = ["UPSTREAM_KEY", "PlaneFailed", "RunningPlane", "document", "wait_until"]
 
 START_S = 60.0
 """Generous: other work may share the machine."""
 _MARK = "TOWPLANE_STORY"
+_MAIN = "import sys; from towplane.cli.main import main; sys.exit(main())"
+"""The command as its script calls it, in this interpreter."""
+
+
+UPSTREAM_KEY = "upstream-key"
+"""The fake providers' key, in the plane's environment under the same name."""
+
+
+def document(
+    folder: Path,
+    *providers: FakeProvider,
+    gateway: dict[str, Any] | None = None,
+    route: dict[str, Any] | None = None,
+    tenants: dict[str, Any] | None = None,
+    prices: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+) -> str:
+    """A document with one route `fake` to the fake providers, and a breaker that never opens."""
+    names = [f"fake-{index}" for index in range(len(providers))]
+    return yaml.safe_dump(
+        {
+            "plane": "story",
+            "data_dir": str(folder / "data"),
+            "gateway": {"listen": "127.0.0.1:0", **(gateway or {})},
+            "admin": {"listen": "127.0.0.1:0"},
+            "providers": {
+                name: {
+                    "kind": "openai-compatible",
+                    "endpoint": provider.base_url,
+                    "credentials": [{"api_key": "env:UPSTREAM_KEY"}],
+                    **({"prices": {"fake": [prices]}} if prices else {}),
+                }
+                for name, provider in zip(names, providers, strict=True)
+            },
+            "routing": {
+                "fake": {
+                    "targets": [{"provider": name} for name in names],
+                    "breaker": {"failures": 1_000_000, "share": "100%", "volume": 1_000_000},
+                    **(route or {}),
+                }
+            },
+            "tenants": tenants or {"acme": {}},
+            **(more or {}),
+        }
+    )
 
 
 class PlaneFailed(AssertionError):
@@ -44,7 +93,12 @@ class RunningPlane:
         self.log = folder / "plane.log"
         self.file.write_text(document)
         self._mark = uuid.uuid4().hex
-        self._env = {**os.environ, **(env or {}), _MARK: self._mark}
+        self._env = {
+            **os.environ,
+            "UPSTREAM_KEY": UPSTREAM_KEY,
+            **(env or {}),
+            _MARK: self._mark,
+        }
         self._process: subprocess.Popen[bytes] | None = None
         self.serving = ""
         """`host:port` of the serving port."""
@@ -78,7 +132,7 @@ class RunningPlane:
         """Start and wait until both ports answer."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "towplane.cli.main", "up", "-f", str(self.file)],
+                [sys.executable, "-c", _MAIN, "up", "-f", str(self.file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -46,6 +46,7 @@ _TEXT = (
     '"message":{"role":"assistant","content":"evil"},"finish_reason":"stop"}],'
     '"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
 )
+_ODD = '{"choices":[],"usage":{"prompt_tokens":-5,"completion_tokens":"x"}}'
 _LENGTH = f"Content-Length: {len(_TEXT)}\r\n"
 _TYPE = "Content-Type: application/json\r\n"
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
@@ -101,7 +102,6 @@ PLAIN: tuple[Answer, ...] = (
         "a status nobody knows is not relayed as good",
         _L,
         status="HTTP/1.1 999 Odd",
-        want=Sees(frozenset({502, 999})),
     ),
     _head(
         "a change of protocol is not relayed",
@@ -136,7 +136,7 @@ PLAIN: tuple[Answer, ...] = (
     _head("a folded header is not relayed", _L, "X: a", " b"),
     _head("an empty name is not relayed", _L, ": a"),
     _head("a head of a megabyte is not relayed", _L, "X: " + "a" * 2**20),
-    _head("ten thousand headers are not relayed", _L, *("X: a" for _ in range(10_000))),
+    _head("ten thousand headers are not relayed", _L, *("X: abcd" for _ in range(10_000))),
     _plain("a head without end is not relayed", "HTTP/1.1 200 OK\r\nX: a\r\n"),
     _plain("a head of which half comes is not relayed", "HTTP/1.1 20"),
     _plain(
@@ -207,8 +207,7 @@ PLAIN: tuple[Answer, ...] = (
     ),
     _plain(
         "bills of a wrong type are not believed",
-        f"HTTP/1.1 200 OK\r\n{_TYPE}Content-Length: 66\r\n\r\n"
-        '{"choices":[],"usage":{"prompt_tokens":-5,"completion_tokens":"x"}}'[:66],
+        f"HTTP/1.1 200 OK\r\n{_TYPE}Content-Length: {len(_ODD)}\r\n\r\n{_ODD}",
         want=_ANY,
         stay=True,
     ),

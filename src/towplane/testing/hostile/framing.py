@@ -7,6 +7,7 @@ published request-smuggling research.
 from towplane.testing.hostile.case import (
     LIMITS,
     SMUGGLED,
+    TAG,
     Act,
     Case,
     Want,
@@ -248,6 +249,7 @@ def _trailer(lines: bytes) -> tuple[bytes, ...]:
 
 
 _BIG = 8 * 1024
+_PARTS = [b"".join(b"1\r\n%c\r\n" % byte for byte in part) for part in _GOOD.split(TAG)]
 _STALLED = refused(400, 408, silence=True)
 
 CHUNKS: tuple[Case, ...] = (
@@ -401,7 +403,7 @@ CHUNKS: tuple[Case, ...] = (
     ),
     Case(
         "a body in chunks of one byte is served",
-        _chunks(b"".join(b"1\r\n%c\r\n" % byte for byte in _GOOD) + b"0\r\n\r\n"),
+        _chunks(_PARTS[0] + b"%x\r\n%s\r\n" % (len(TAG), TAG) + _PARTS[1] + b"0\r\n\r\n"),
         served(),
     ),
     Case(

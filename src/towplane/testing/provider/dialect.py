@@ -67,7 +67,7 @@ def read_ask(path: str, raw: bytes) -> Ask:
         return Ask(path, {})
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Ask(path, None)
     if not isinstance(body, dict):
         return Ask(path, None)
