@@ -171,6 +171,8 @@ class UpstreamConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < 200:
             return  # 100, 103: the real one follows
+        if status > 599:  # RFC 9110, 15: no such class
+            raise ProtocolError(f"The upstream answered with the status {status}.")
         self._in_head = False
         self._keep_alive = self._parser.should_keep_alive()
         listener = self.listener
