@@ -152,6 +152,8 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_head:
             return
         self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > _HEAD_BYTES:
+            raise ProtocolError("The upstream's response head is too large.")
         name = name.lower()
         if name in _RELAYED:
             self._head.append(b"%b: %b\r\n" % (name, value))
