@@ -69,8 +69,10 @@ class Run:
         """Starts and idle streams of each gateway, fresh and alone; then the passes."""
         self._announce()
         self.instruments = instruments(self.engine)
-        lives = [live for peer in self.peers if (live := self._begin(peer)) is not None]
+        lives: list[Live] = []
         try:
+            for peer in self.peers:
+                lives += self._begin(peer)
             for pass_ in range(1, self.passes + 1):
                 turn = (pass_ - 1) % max(len(lives), 1)
                 order = lives[turn:] + lives[:turn]
@@ -103,7 +105,7 @@ class Run:
                 self.absent[peer.name] = str(reason)
                 self.console.print(f"{peer.name}: left out: {reason}", markup=False)
 
-    def _begin(self, peer: Peer) -> Live | None:
+    def _begin(self, peer: Peer) -> list[Live]:
         try:
             if peer.has_process:
                 times = start_times(peer, self.engine, self.effort)
@@ -111,7 +113,7 @@ class Run:
                     self._keep(peer, number, f"start {number}", [Reading("start_s", seconds)])
             live = start(peer, self.engine, self.effort)
             if live.root is None:
-                return live
+                return [live]
             readings = idle_streams(live, self.effort)
             self._keep(peer, 1, "at rest, idle streams", readings)
             if any(r.column == "stream_failures" and r.value for r in readings):
@@ -120,8 +122,8 @@ class Run:
         except CannotRun as reason:
             self.absent[peer.name] = str(reason)
             self._keep(peer, 1, "start", [Reading("start_s", None, str(reason))])
-            return None
-        return live
+            return []
+        return [live]
 
     def _keep(self, peer: Peer, pass_: int, title: str, readings: list[Reading]) -> None:
         shown = []

@@ -80,8 +80,8 @@ def _create_key(file: Path) -> str:
     if made.returncode != 0:
         reason = (made.stderr.strip() or made.stdout.strip()).splitlines()
         raise CannotRun(f"no key: {reason[0] if reason else 'no message'}")
-    key: str = json.loads(made.stdout)["key"]
-    return key
+    token: str = json.loads(made.stdout)["token"]
+    return token
 
 
 PEER = Peer(

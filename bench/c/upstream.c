@@ -497,7 +497,8 @@ static int listen_on(int port) {
 
 int main(int argc, char **argv) {
     int port = 0;
-    for (int i = 1; i + 1 < argc; i += 2) {
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc) { fprintf(stderr, "upstream: [--port N] [--chunks N] [--pace N]\n"); return 2; }
         if (strcmp(argv[i], "--port") == 0) port = atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--chunks") == 0) default_chunks = atol(argv[i + 1]);
         else if (strcmp(argv[i], "--pace") == 0) default_pace = atol(argv[i + 1]);
