@@ -22,7 +22,7 @@ __all__ = ["Shape", "anchor", "is_null"]
 
 T = TypeVar("T")
 
-MOST_VISITS = 500_000
+MOST_VISITS = 200_000
 """More nodes than `nodes.MOST_BYTES` can hold without aliases in any sensible document."""
 
 _NULL = re.compile(r"~|null|Null|NULL|")

@@ -287,7 +287,7 @@ def _read_url(text: str) -> str:
     _match("url", text)
     try:
         parts = urlsplit(text)
-        known = bool(parts.hostname) and (parts.port or 1) > 0
+        known = bool(parts.hostname) and parts.port != 0
     except ValueError:
         known = False
     if not known:
