@@ -164,6 +164,16 @@ CASES = (
         ("start e/2: the document has changed",),
     ),
     Case(
+        "one that backs off will have a process again, so it counts",
+        _wanted(replicas=2),
+        (
+            _replica(digest="old"),
+            _replica(1, digest="old"),
+            _replica(2, "backing-off", crashes=_crashes(NOW)),
+        ),
+        (),
+    ),
+    Case(
         "the next one waits for the drained one",
         _wanted(replicas=2),
         (
