@@ -211,6 +211,7 @@ class Fleet:
     async def _spawn(self, listening: socket.socket) -> _Life:
         ours, theirs = socket.socketpair()
         self._next_id += 1
+        number = self._next_id  # of this life: others begin while this one waits below
         argv = [
             sys.executable, "-m", "towplane.gateway.worker",
             str(listening.fileno()), str(theirs.fileno()), str(self._root),
@@ -222,7 +223,7 @@ class Fleet:
         )
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
-        return _Life(self._next_id, child, reader, writer)
+        return _Life(number, child, reader, writer)
 
     async def _listen(self, life: _Life, status: WorkerStatus) -> None:
         """Hear a worker until it ends."""
