@@ -51,7 +51,7 @@ def kill_at_random(directory: Path, luck: random.Random) -> int:
     os.close(say)
     try:
         assert select.select([hear], [], [], 60.0)[0], "the child did not begin"
-        ends_at = time.monotonic() + luck.uniform(0, 0.02)
+        ends_at = time.monotonic() + luck.uniform(0, 0.01)
         told = b""
         while time.monotonic() < ends_at:
             told = (told + os.read(hear, 64 * 1024))[-2 * COUNT.size :]

@@ -2,7 +2,8 @@
 
 An attempt is `Opened` before the upstream sees it, noted as `Progress` while it streams (at 1, 2,
 4, 8, … output tokens) and `Settled` once. An attempt that was opened and never settled is what a
-crash leaves behind; recovery settles it as estimated.
+crash leaves behind; recovery settles it as estimated. Events hold no cycle, so the garbage
+collector need not look at them (`gc=False`).
 """
 
 from typing import Annotated, Literal
@@ -35,7 +36,7 @@ Outcome = Literal[
 ]
 
 
-class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True):
+class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True, gc=False):
     """An attempt begins. Everything recovery needs to settle it alone stands here."""
 
     id: str
@@ -60,14 +61,14 @@ class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True):
     """Nano-dollars per million tokens: input, cached input, output; None: unknown."""
 
 
-class Progress(msgspec.Struct, tag="more", tag_field="e"):
+class Progress(msgspec.Struct, tag="more", tag_field="e", gc=False):
     """Output tokens relayed so far."""
 
     id: str
     output: Tokens
 
 
-class Settled(msgspec.Struct, tag="end", tag_field="e", omit_defaults=True):
+class Settled(msgspec.Struct, tag="end", tag_field="e", omit_defaults=True, gc=False):
     """An attempt is over."""
 
     id: str
