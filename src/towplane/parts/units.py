@@ -187,7 +187,7 @@ PATTERNS: Mapping[str, str] = {
 
 def _match(unit: str, text: str, pattern: str = "") -> tuple[str, ...]:
     # `$` also matches before a final line break; `fullmatch` does not.
-    found = re.fullmatch(PATTERNS[pattern or unit], text, re.ASCII)
+    found = re.fullmatch(PATTERNS[pattern or unit], text)
     if found is None:
         raise UnitError(unit)
     return tuple(group or "" for group in found.groups())

@@ -12,30 +12,37 @@ class TargetSpec(Section, frozen=True, kw_only=True):
     """One target of a route: a model of a provider, or an engine (all its replicas)."""
 
     provider: str | None = None
+    """A name under `providers`."""
     engine: str | None = None
     """Exactly one of `provider` and `engine` is given."""
     model: str | None = None
-    """The name of the model there; None: the route's own (for an engine: the engine's) name."""
+    """The name of the model there; absent: the route's own (for an engine: the engine's) name."""
     weight: Count = 1
+    """Its share among the targets of a `weighted` route; 0 parks it."""
 
 
 class Timeouts(Section, frozen=True, kw_only=True):
     """Each clock of an attempt; `total` covers the whole request with its retries."""
 
     connect_s: Timeout = field(name="connect", default=2.0)
+    """To a connection that can be written to, TLS included."""
     first_token_s: Timeout = field(name="first_token", default=60.0)
     """From the request sent to the first token (streamed) or the first byte (not streamed)."""
     between_tokens_s: Timeout = field(name="between_tokens", default=30.0)
+    """The longest silence after the first token."""
     total_s: Timeout = field(name="total", default=600.0)
+    """From the request received to the last byte of the answer."""
 
 
 class Retries(Section, frozen=True, kw_only=True):
     """The retry budget of a route: retries ≤ share × recent requests + floor."""
 
     share: Share = 0.2
+    """Retries per request of the recent past."""
     floor: Rate = 1.0
     """Retries per second that are always allowed."""
     window_s: Timeout = field(name="window", default=10.0)
+    """How far back requests and retries count."""
     most: AtLeastOne = 3
     """Attempts of one request, the first included."""
 
@@ -48,31 +55,42 @@ class Breaker(Section, frozen=True, kw_only=True):
     share: Share = 0.5
     """Or this share of failures among at least `volume` attempts within `window`."""
     volume: AtLeastOne = 20
+    """Attempts below which the share says nothing."""
     window_s: Timeout = field(name="window", default=10.0)
+    """How far back attempts count."""
     open_s: Timeout = field(name="open", default=5.0)
     """How long it stays open before one attempt may probe; doubled at each failed probe."""
     longest_s: Timeout = field(name="longest", default=60.0)
+    """The doubling ends here."""
 
 
 class Slo(Section, frozen=True, kw_only=True):
     """What a good answer of this route is; goodput counts the requests that met all of it."""
 
     ttft_s: Timeout | None = field(name="ttft", default=None)
+    """Time to the first token."""
     itl_s: Timeout | None = field(name="itl", default=None)
     """Mean gap between tokens of one request."""
     total_s: Timeout | None = field(name="total", default=None)
+    """The whole answer."""
 
 
 class RouteSpec(Section, frozen=True, kw_only=True):
     """One route: `routing.MODEL`, MODEL being the name that clients ask for."""
 
     choose: Literal["round-robin", "least-in-flight", "weighted"] = "least-in-flight"
+    """How one target is chosen among those that are well."""
     targets: list[TargetSpec]
+    """Where the model is served; at least one."""
     fallback: list[str | TargetSpec] = []
     """Tried in order when no target of the route can answer: other routes by name, or targets."""
     timeouts: Timeouts = Timeouts()
+    """When to give up on an attempt or a request."""
     retries: Retries = Retries()
+    """How much trying again is allowed."""
     breaker: Breaker = Breaker()
+    """When a failing target is left alone."""
     slo: Slo = Slo()
+    """What counts as a good answer."""
     reserve_output: Count = 1024
     """Output tokens reserved for a request that sets no maximum."""

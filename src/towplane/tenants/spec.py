@@ -9,7 +9,7 @@ from towplane.parts.units import Count, Money
 
 
 class Limits(Section, frozen=True, kw_only=True):
-    """Limits of a tenant or a key; None: no limit."""
+    """Limits of a tenant or a key; absent: no limit."""
 
     rpm: Count | None = None
     """Requests per minute."""
@@ -20,10 +20,12 @@ class Limits(Section, frozen=True, kw_only=True):
 
 
 class Budget(Section, frozen=True, kw_only=True):
-    """Money per window, UTC; None: no budget."""
+    """Money per window, UTC; absent: no budget."""
 
     daily_nanousd: Money | None = field(name="daily", default=None)
+    """From midnight to midnight."""
     monthly_nanousd: Money | None = field(name="monthly", default=None)
+    """From the first of the month."""
     total_nanousd: Money | None = field(name="total", default=None)
     """Over the whole life of the tenant or key."""
 
@@ -32,8 +34,10 @@ class TenantSpec(Section, frozen=True, kw_only=True):
     """One tenant: `tenants.NAME`. Others are created by command or API; names are unique."""
 
     limits: Limits = Limits()
+    """How much at a time."""
     budget: Budget = Budget()
+    """How much money."""
     models: list[str] | None = None
-    """Models this tenant may ask for; None: all of the document."""
+    """Models this tenant may ask for; absent: all of the document."""
     unpriced: Literal["refuse", "allow"] = "refuse"
     """What a tenant with a budget may do with a model whose price is unknown."""
