@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from towplane.parts.errors import Conflict, OutOfSpace, Platform
 from towplane.tenants.events import Event, Progress
 from towplane.tenants.journal import JournalReader, JournalWriter, incarnations
+from towplane.tenants.journal import writer as writer_module
 from towplane.tenants.journal.layout import LOCK, NEXT, segment_name, segment_numbers
 from towplane.tenants.journal.reader import START, Batch, Position
 from towplane.testing.events import opened, settled
@@ -49,6 +50,11 @@ def fill(writer: JournalWriter, count: int) -> list[Event]:
     for event in events:
         writer.append(event)
     return events
+
+
+def full_disk(*_: object) -> None:
+    """What `posix_fallocate` does there."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.fixture
@@ -128,10 +134,7 @@ def test_a_full_disk_is_told_ahead_and_what_runs_can_still_end(
     """Half a segment before the end `trouble` is set; only at the end does an append fail."""
     real = os.posix_fallocate
 
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full_disk)
     events: list[Event] = []
     told_at = 0
     with pytest.raises(OutOfSpace, match="no room"):  # noqa: PT012 - the last of many appends
@@ -144,19 +147,29 @@ def test_a_full_disk_is_told_ahead_and_what_runs_can_still_end(
     assert read_all(writer.directory).events == events
 
     monkeypatch.setattr(os, "posix_fallocate", real)
+    assert writer.trouble is not None
     assert writer.prepare()
     assert writer.trouble is None
     writer.append(EVENTS[0])
     assert read_all(writer.directory).events == [*events, EVENTS[0]]
 
 
+def test_space_that_comes_back_is_noticed_by_asking(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that admits nothing appends nothing, so asking about the trouble must end it."""
+    monkeypatch.setattr(writer_module, "_RETRY_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full_disk)
+        assert not writer.prepare()
+        assert writer.trouble is not None
+    assert writer.trouble is None
+
+
 def test_a_journal_that_cannot_begin_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full_disk)
     with pytest.raises(OutOfSpace):
         JournalWriter(tmp_path / "one", segment_bytes=SEGMENT)
     assert list(tmp_path.iterdir()) == []

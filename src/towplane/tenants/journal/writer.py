@@ -13,6 +13,7 @@ import fcntl
 import mmap
 import os
 import shutil
+import time
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ __all__ = ["JournalWriter"]
 
 _NEWLINE = 0x0A
 _SEGMENT_BYTES = 16 * 1024 * 1024
+_RETRY_S = 1.0
 
 
 class JournalWriter:
@@ -34,9 +36,8 @@ class JournalWriter:
         if segment_bytes < 2 * LONGEST_LINE:
             raise ValueError(f"a segment has at least {2 * LONGEST_LINE} bytes")
         self.directory = directory
-        self.trouble: OutOfSpace | None = None
-        """Set when no further segment can be allocated. There is room left for what is running,
-        not for new requests: admit none until it is None again."""
+        self._trouble: OutOfSpace | None = None
+        self._retry_at = 0.0
         self._segment_bytes = segment_bytes
         self._encode = msgspec.json.Encoder().encode
         self._lock = _claim(directory, segment_bytes)
@@ -50,6 +51,14 @@ class JournalWriter:
     def incarnation(self) -> str:
         """The name of this life of this worker."""
         return self.directory.name
+
+    @property
+    def trouble(self) -> OutOfSpace | None:
+        """Why no further segment can be allocated. There is room left for what is running, not
+        for new requests: admit none until it is None again. Asking tries again, each second."""
+        if self._trouble is not None and time.monotonic() >= self._retry_at:
+            self.prepare()
+        return self._trouble
 
     def append(self, event: Event) -> None:
         """Put `event` where no death of this process can reach it."""
@@ -65,19 +74,20 @@ class JournalWriter:
         self._position = end + 1
 
     def prepare(self) -> bool:
-        """Allocate the next segment if there is none; False, and `trouble` set, if it cannot be."""
+        """Allocate the next segment if there is none; False, and in `trouble`, if it cannot be."""
         if not self._has_next:
             try:
                 _allocate(self.directory / NEXT, self._segment_bytes)
             except OutOfSpace as error:
-                self.trouble = error
+                self._trouble = error
+                self._retry_at = time.monotonic() + _RETRY_S
                 # Not at every append of a full disk, but well before the end of the segment.
                 self._prepare_at = min(
                     self._position + self._segment_bytes // 32, self._segment_bytes
                 )
                 return False
             self._has_next = True
-        self.trouble = None
+        self._trouble = None
         self._prepare_at = self._segment_bytes
         return True
 
@@ -105,8 +115,8 @@ class JournalWriter:
         if self._position + needed <= self._segment_bytes:
             return
         if not self._has_next:
-            assert self.trouble is not None
-            raise self.trouble
+            assert self._trouble is not None
+            raise self._trouble
         self._finish_segment()
         self._number += 1
         path = self.directory / segment_name(self._number)
