@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -23,7 +24,14 @@ import yaml
 
 from towplane.testing.provider import FakeProvider
 
-__all__ = ["UPSTREAM_KEY", "PlaneFailed", "RunningPlane", "document", "wait_until"]
+__all__ = [
+    "UPSTREAM_KEY",
+    "PlaneFailed",
+    "RunningPlane",
+    "document",
+    "read_attempts",
+    "wait_until",
+]
 
 START_S = 60.0
 """Generous: other work may share the machine."""
@@ -209,6 +217,11 @@ class RunningPlane:
             with error:
                 raise PlaneFailed(f"{method} {path}: {error.code} {error.read()!r}") from None
 
+    def attempts(self) -> dict[str, dict[str, Any]]:
+        """Every row of the ledger by attempt, with all that the journals say folded in."""
+        self.call("GET", "/usage")
+        return read_attempts(self.data_dir)
+
     def metrics(self) -> dict[str, float]:
         """Every series of `/metrics`, by name and labels as exposed."""
         with urllib.request.urlopen(f"{self.admin_url}/metrics", timeout=30) as answer:
@@ -254,6 +267,14 @@ class RunningPlane:
         for pid, _ in marked(self._mark):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def read_attempts(data_dir: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a ledger by attempt id, as they lie on disk."""
+    where = f"file:{data_dir / 'ledger.sqlite'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(where, uri=True)) as ledger:
+        ledger.row_factory = sqlite3.Row
+        return {row["id"]: dict(row) for row in ledger.execute("SELECT * FROM attempts")}
 
 
 def wait_until(
