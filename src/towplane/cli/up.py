@@ -4,7 +4,6 @@ The serving port opens first; the admin port, whose libraries load slowly, follo
 are answered already. SIGTERM and Ctrl-C drain; a second one ends at once.
 """
 
-import asyncio
 import logging
 import signal
 from pathlib import Path
@@ -14,6 +13,8 @@ from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import Output
 
 if TYPE_CHECKING:
+    import asyncio
+
     from towplane.cli.plane import RunningPlane
 
 __all__ = ["up"]
@@ -27,6 +28,8 @@ def up(file: File = DEFAULT_FILE, json: Json = False) -> int:
 
 
 async def _up(path: Path, output: Output) -> int:
+    import asyncio
+
     from towplane.cli.plane import RunningPlane
     from towplane.document import load_file
 
@@ -51,7 +54,7 @@ async def _up(path: Path, output: Output) -> int:
     return 0
 
 
-def _end(running: "RunningPlane", ended: asyncio.Event) -> None:
+def _end(running: "RunningPlane", ended: "asyncio.Event") -> None:
     if ended.is_set():
         running.kill()
     ended.set()
