@@ -29,7 +29,8 @@ _LONGEST_STREAM_S = 3600.0
 """A pool is kept so long after its window, for requests that began in it."""
 
 Tell = Callable[[int, Granted | Recall], None]
-Spent = Callable[[Account, str], Awaitable[int]]
+Spent = Callable[[Account, str], Awaitable[tuple[int, dict[str, int]]]]
+"""What an account spent in a window: in all, and of it by each journal."""
 
 _BUDGETS: tuple[Measure, ...] = ("daily", "monthly", "total")
 
@@ -50,6 +51,8 @@ class _Entry:
     measure: Measure
     window: str
     pool: Pool | None = None
+    before: dict[str, int] = field(default_factory=dict)
+    """What each worker had spent before the pool was made: it is in the pool's start already."""
     queue: deque[tuple[int, int]] = field(default_factory=deque)
     """Needs that wait for the pool to be made, or for a recall: worker, amount."""
     recalling: _Recalling | None = None
@@ -65,7 +68,7 @@ class Coordinator:
         self._tenants: Mapping[str, TenantRecord] = {}
         self._keys: Mapping[str, KeyRecord] = {}
         self._entries: dict[str, _Entry] = {}
-        self._workers: set[int] = set()
+        self._workers: dict[int, str] = {}
         self._makings: set[asyncio.Task[None]] = set()
 
     def apply(self, tenants: Iterable[TenantRecord], keys: Iterable[KeyRecord]) -> None:
@@ -76,17 +79,20 @@ class Coordinator:
             if entry.pool is not None:
                 entry.pool.limit = self._limit(entry.account, entry.measure)
 
-    def worker_started(self, worker: int) -> None:
-        """A worker may ask from now on."""
-        self._workers.add(worker)
+    def worker_started(self, worker: int, incarnation: str) -> None:
+        """A worker may ask from now on; `incarnation` is the name of its journal."""
+        self._workers[worker] = incarnation
 
     def worker_died(self, worker: int, spent: Mapping[tuple[Account, str], int]) -> None:
         """A worker is gone and its journal is in the ledger; `spent` is what it spent there."""
-        self._workers.discard(worker)
+        incarnation = self._workers.pop(worker, "")
         for entry in tuple(self._entries.values()):
             entry.queue = deque(need for need in entry.queue if need[0] != worker)
             if entry.pool is not None:
-                entry.pool.worker_died(worker, spent=spent.get((entry.account, entry.window), 0))
+                spent_here = spent.get((entry.account, entry.window), 0)
+                entry.pool.worker_died(
+                    worker, spent=spent_here - entry.before.get(incarnation, 0)
+                )
             if entry.recalling is not None:
                 entry.recalling.missing.discard(worker)
                 if entry.recalling.worker == worker:
@@ -136,7 +142,9 @@ class Coordinator:
 
     async def _make(self, name: str, entry: _Entry) -> None:
         is_budget = entry.measure in _BUDGETS
-        spent = await self._spent(entry.account, entry.window) if is_budget else 0
+        spent = 0
+        if is_budget:
+            spent, entry.before = await self._spent(entry.account, entry.window)
         limit = self._limit(entry.account, entry.measure)
         ends_at = _end_of(entry.window) if is_budget else math.inf
         entry.pool = Pool(entry.measure, limit, spent=spent, ends_at=ends_at)

@@ -167,6 +167,9 @@ class Exchange:
             self._walk = None
             self._moments.clear()
             self.hall.exchanges.discard(self)
+            if self.attempt is not None:
+                self.attempt.relay = None  # no cycle is left for the collector
+                self.attempt = None
             self.connection.finished(keep_alive=self.keep_alive)
         finally:
             self._running = False

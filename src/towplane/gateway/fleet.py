@@ -138,6 +138,10 @@ class Fleet:
         for life in self._lives.values():
             self._send(life, snapshot)
 
+    def incarnations(self) -> list[str]:
+        """The names of the living workers' journals."""
+        return [life.incarnation for life in self._lives.values() if life.incarnation]
+
     async def report(self) -> None:
         """Ask every worker how things stand; a worker that does not answer keeps its old report."""
         self._serial += 1
@@ -241,7 +245,7 @@ class Fleet:
             case Ready():
                 if not life.incarnation:
                     life.incarnation = message.incarnation
-                    self.coordinator.worker_started(life.id)
+                    self.coordinator.worker_started(life.id, message.incarnation)
                 if status.state == "starting":
                     status.state = "serving"
                     if all(worker.state == "serving" for worker in self.workers):

@@ -1,6 +1,7 @@
 """One request as it came: the line, the headers that matter, the pieces of the body."""
 
 import re
+from functools import lru_cache
 
 from towplane.parts.errors import BadRequest
 
@@ -46,7 +47,12 @@ def check_head(request: Request) -> None:
     if host is None:
         if request.version == "1.1":
             raise BadRequest("The Host header is missing.", reason="http-invalid")
-    elif not _HOST.fullmatch(host):
+    elif not _is_host(host):
         raise BadRequest("The Host header is not a host.", reason="http-invalid")
     if fields.get(b"content-encoding", b"identity") != b"identity":
         raise BadRequest("Send the body without Content-Encoding.", reason="content-encoding")
+
+
+@lru_cache(maxsize=256)
+def _is_host(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None

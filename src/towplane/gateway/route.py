@@ -87,6 +87,8 @@ def _choose(
     now: float, state: "RouteState", *, tried: "tuple[()] | list[str]", cause: Cause
 ) -> Decision | None:
     for step, group in enumerate(state.groups):
+        if len(group) == 1 and not tried and group[0][0].is_usable(now):
+            return Decision(group[0][0], "fallback" if step else cause, "the only target")
         usable = [
             (target, weight)
             for target, weight in group
