@@ -235,7 +235,7 @@ async def test_no_page_has_inline_script_or_style(plane: Plane) -> None:
 
 async def test_no_secret_reaches_a_page(plane: Plane) -> None:
     await plane.run(4)
-    await plane.desk.view.create_key("globex", WantedKey())
+    await plane.view.create_key("globex", WantedKey())
     for path in ("/", "/sources", "/api/v1/status", "/api/v1/tenants/globex/keys", "/metrics"):
         assert SECRET not in await plane.html(path)
 

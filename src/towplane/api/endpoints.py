@@ -136,31 +136,31 @@ async def _routes(call: Call) -> RouteList:
 
 
 async def _tenants(call: Call) -> TenantList:
-    return TenantList(tenants=await call.view.tenants())
+    return TenantList(tenants=await call.view.tenancy.tenants())
 
 
 async def _create_tenant(call: Call) -> TenantRow:
-    return await call.view.create_tenant(call.body)
+    return await call.view.tenancy.create_tenant(call.body)
 
 
 async def _keys(call: Call) -> KeyList:
-    return KeyList(keys=await call.view.keys(call.path["tenant"]))
+    return KeyList(keys=await call.view.tenancy.keys(call.path["tenant"]))
 
 
 async def _create_key(call: Call) -> NewKey:
-    return await call.view.create_key(call.path["tenant"], call.body)
+    return await call.view.tenancy.create_key(call.path["tenant"], call.body)
 
 
 async def _rotate_key(call: Call) -> NewKey:
-    return await call.view.rotate_key(call.path["key"], overlap_s=call.body.overlap_s)
+    return await call.view.tenancy.rotate_key(call.path["key"], overlap_s=call.body.overlap_s)
 
 
 async def _revoke_key(call: Call) -> KeyRow:
-    return await call.view.revoke_key(call.path["key"])
+    return await call.view.tenancy.revoke_key(call.path["key"])
 
 
 async def _usage(call: Call) -> Usage:
-    return Usage(query=call.query, rows=await call.view.usage(call.query))
+    return Usage(query=call.query, rows=await call.view.tenancy.usage(call.query))
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (

@@ -1,5 +1,4 @@
-"""Tenants, keys and usage as the read model has them: the part of a `PlaneView` that the database
-answers.
+"""Tenants, keys and usage as the read model has them: a `TenancyView` that asks the database.
 
 Each question runs in a thread, because the database may wait for its lock. Law: no digest and no
 secret leaves here, but the token of a key just made.

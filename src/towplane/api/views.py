@@ -30,6 +30,7 @@ __all__ = [
     "Slos",
     "TargetState",
     "TargetView",
+    "TenancyView",
     "TenantRow",
     "UsageBy",
     "UsageQuery",
@@ -240,20 +241,11 @@ class UsageQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     until: date | None = None
 
 
-class PlaneView(Protocol):
-    """A running plane, as its doors see it. `towplane up` implements it, the half about tenants
-    with `api.tenancy.Tenancy`.
+class TenancyView(Protocol):
+    """Tenants, keys and usage of a running plane; `api.tenancy.Tenancy` answers from the database.
 
-    Methods that cannot do what is asked raise a `PlaneError`: NotFound, Conflict, BadRequest.
+    What cannot be done raises a `PlaneError`: NotFound, Conflict, BadRequest.
     """
-
-    def status(self) -> PlaneStatus:
-        """The plane as it stands; cheap, from memory."""
-        ...
-
-    async def samples(self) -> list[Sample]:
-        """What the workers have counted, merged over the living and the dead."""
-        ...
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Rows of the ledger; spend first, then name; days ascend."""
@@ -281,4 +273,21 @@ class PlaneView(Protocol):
 
     async def revoke_key(self, key: str) -> KeyRow:
         """The key opens nothing any more, at once."""
+        ...
+
+
+class PlaneView(Protocol):
+    """A running plane, as its doors see it; `towplane up` runs one."""
+
+    @property
+    def tenancy(self) -> TenancyView:
+        """Its tenants, keys and usage."""
+        ...
+
+    def status(self) -> PlaneStatus:
+        """The plane as it stands; cheap, from memory."""
+        ...
+
+    async def samples(self) -> list[Sample]:
+        """What the workers have counted, merged over the living and the dead."""
         ...

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from towplane.api.views import PlaneStatus, UsageQuery, WantedKey, WantedTenant
+from towplane.api.tenancy import Tenancy
+from towplane.api.views import PlaneStatus
 from towplane.cli import read_model as views
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
@@ -31,7 +32,7 @@ from towplane.gateway.fleet import Fleet
 from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.clock import Clock
-from towplane.parts.errors import Conflict, NotFound, PlaneError
+from towplane.parts.errors import Conflict, PlaneError
 from towplane.parts.secrets import Sealed
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
@@ -90,7 +91,11 @@ class RunningPlane:
             recover=self._recover,
         )
         self.controller = Controller(
-            self.plane, self.data_dir, self._replicas_changed, in_flight=self._in_flight
+            self.plane,
+            self.data_dir,
+            self._replicas_changed,
+            in_flight=self._in_flight,
+            folder=path.parent,
         )
 
     # Life
@@ -198,67 +203,6 @@ class RunningPlane:
         await self.fleet.report()
         return self.fleet.tally.merged()
 
-    async def usage(self, query: UsageQuery) -> list[views.UsageRow]:
-        """Rows of the ledger."""
-        await asyncio.to_thread(self._fold_all)
-        rows = await asyncio.to_thread(
-            self.ledger.usage,
-            query.by,
-            since=query.since.isoformat() if query.since else None,
-            until=query.until.isoformat() if query.until else None,
-            tenant=query.tenant,
-            model=query.model,
-        )
-        return [views.make_usage_row(row) for row in rows]
-
-    async def tenants(self) -> list[views.TenantRow]:
-        """Every tenant."""
-        return [
-            views.make_tenant_row(tenant, self._keys, self._clock.wall())
-            for tenant in self._tenants
-        ]
-
-    async def create_tenant(self, wanted: WantedTenant) -> views.TenantRow:
-        """A tenant that is not in the document."""
-        record = TenantRecord(
-            name=wanted.name, limits=wanted.limits, budget=wanted.budget, models=wanted.models
-        )
-        made = await asyncio.to_thread(self._accounts.create_tenant, record)
-        self._changed()
-        return views.make_tenant_row(made, [], self._clock.wall())
-
-    async def keys(self, tenant: str) -> list[views.KeyRow]:
-        """Keys of a tenant."""
-        if tenant not in {record.name for record in self._tenants}:
-            raise NotFound(f"There is no tenant {tenant}.", next_step="GET /api/v1/tenants")
-        return [
-            views.make_key_row(key, self._clock.wall())
-            for key in self._keys
-            if key.tenant == tenant
-        ]
-
-    async def create_key(self, tenant: str, wanted: WantedKey) -> views.NewKey:
-        """A new key, in force at once."""
-        fields = msgspec.structs.asdict(wanted)
-        if wanted.expires_at is not None:
-            fields["expires_at"] = wanted.expires_at.timestamp()
-        record = KeyRecord(id="", tenant=tenant, digest=b"", **fields)
-        made = await asyncio.to_thread(self._accounts.create_key, tenant, record)
-        self._changed()
-        return views.NewKey(id=made.record.id, tenant=tenant, token=made.token)
-
-    async def rotate_key(self, key: str, *, overlap_s: float) -> views.NewKey:
-        """A new key like the old one."""
-        made = await asyncio.to_thread(self._accounts.rotate_key, key, overlap_s=overlap_s)
-        self._changed()
-        return views.NewKey(id=made.record.id, tenant=made.record.tenant, token=made.token)
-
-    async def revoke_key(self, key: str) -> views.KeyRow:
-        """The key opens nothing any more."""
-        record = await asyncio.to_thread(self._accounts.revoke_key, key)
-        self._changed()
-        return views.make_key_row(record, self._clock.wall())
-
     # Private: opening
 
     def _take_lock(self) -> None:
@@ -277,6 +221,9 @@ class RunningPlane:
         database = self._database = Database(self.data_dir / "ledger.sqlite")
         self.ledger = Ledger(database, self.data_dir / "journal")
         self._accounts = Accounts(database, self.data_dir, self.plane.tenants)
+        self.tenancy = Tenancy(
+            lambda: self._accounts, self.ledger, changed=self._changed, fold=self._fold_all
+        )
         for recovered in self.ledger.recover_dead(self._clock.wall()):
             if recovered.attempts:
                 _log.warning(
@@ -332,12 +279,19 @@ class RunningPlane:
 
     # Private: the ledger, always in a thread
 
-    async def _spent(self, account: Account, window: str) -> int:
-        return await asyncio.to_thread(self._spent_now, account, window)
+    async def _spent(self, account: Account, window: str) -> tuple[int, dict[str, int]]:
+        living = self.fleet.incarnations()
+        return await asyncio.to_thread(self._spent_now, account, window, living)
 
-    def _spent_now(self, account: Account, window: str) -> int:
+    def _spent_now(
+        self, account: Account, window: str, living: list[str]
+    ) -> tuple[int, dict[str, int]]:
         self._fold_all()
-        return self.ledger.spent(account, window)
+        by_worker = {
+            name: self.ledger.spent_by_incarnation(name).get((account, window), 0)
+            for name in living
+        }
+        return self.ledger.spent(account, window), by_worker
 
     async def _recover(self, incarnation: str) -> dict[tuple[Account, str], int]:
         return await asyncio.to_thread(self._recover_now, incarnation)

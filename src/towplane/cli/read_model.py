@@ -8,16 +8,12 @@ from towplane.api.views import (
     DocumentError,
     DocumentView,
     EngineView,
-    KeyRow,
     LedgerView,
-    NewKey,
     PlaneStatus,
     RouteView,
     Slos,
     TargetState,
     TargetView,
-    TenantRow,
-    UsageRow,
     WorkerView,
 )
 from towplane.controller.status import ReplicaStatus
@@ -28,26 +24,17 @@ from towplane.gateway.fleet import Fleet, WorkerStatus
 from towplane.gateway.snapshot import provider_targets
 from towplane.parts.errors import PlaneError
 from towplane.routing.spec import RouteSpec, TargetSpec
-from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.ledger import FoldResult
-from towplane.tenants.ledger import UsageRow as LedgerRow
 
 if TYPE_CHECKING:
     from towplane.cli.plane import RunningPlane
 
 __all__ = [
     "DocumentState",
-    "KeyRow",
     "LedgerState",
-    "NewKey",
-    "TenantRow",
-    "UsageRow",
     "error_of",
     "errors_of",
-    "make_key_row",
     "make_status",
-    "make_tenant_row",
-    "make_usage_row",
 ]
 
 
@@ -152,50 +139,6 @@ def make_status(
     )
 
 
-def make_usage_row(row: LedgerRow) -> UsageRow:
-    """One row of the ledger."""
-    return UsageRow(
-        name=row.name,
-        requests=row.requests,
-        attempts=row.attempts,
-        input_tokens=row.input_tokens,
-        cached_input_tokens=row.cached_input_tokens,
-        output_tokens=row.output_tokens,
-        measured=row.measured,
-        estimated=row.estimated,
-        absent=row.absent,
-        cost_nanousd=row.cost_nanousd,
-        unpriced=row.unpriced,
-    )
-
-
-def make_tenant_row(tenant: TenantRecord, keys: list[KeyRecord], now: float) -> TenantRow:
-    """One tenant."""
-    return TenantRow(
-        name=tenant.name,
-        source=tenant.source,
-        limits=tenant.limits,
-        budget=tenant.budget,
-        models=tenant.models,
-        created_at=_moment(tenant.created_at),
-        active_keys=sum(key.tenant == tenant.name and key.state(now) == "active" for key in keys),
-    )
-
-
-def make_key_row(key: KeyRecord, now: float) -> KeyRow:
-    """One key; neither its secret nor its digest."""
-    return KeyRow(
-        id=key.id,
-        tenant=key.tenant,
-        state=key.state(now),
-        name=key.name,
-        label=key.label,
-        project=key.project,
-        created_at=_moment(key.created_at),
-        expires_at=_moment(key.expires_at),
-    )
-
-
 def _worker(worker: WorkerStatus) -> WorkerView:
     report = worker.report
     return WorkerView(
@@ -219,7 +162,7 @@ def _engine(replica: ReplicaStatus) -> EngineView:
         reason=replica.reason,
         pid=replica.pid,
         port=replica.port,
-        version=replica.engine_build or replica.engine_version,
+        version=replica.version,
         weights=replica.weights,
         licence=replica.weights_licence,
         restarts=replica.restarts,

@@ -148,7 +148,7 @@ class _Console:
         self._spend_asked = clock.monotonic()
         first = datetime.fromtimestamp(clock.wall(), UTC).date().replace(day=1)
         try:
-            self._spend = await self._desk.view.usage(UsageQuery(by="tenant", since=first))
+            self._spend = await self._desk.view.tenancy.usage(UsageQuery(by="tenant", since=first))
         except PlaneError:
             self._spend = None
         return self._spend

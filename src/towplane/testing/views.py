@@ -159,6 +159,11 @@ class FakePlaneView:
         self.questions: list[UsageQuery] = []
         self.overlaps: list[float] = []
 
+    @property
+    def tenancy(self) -> "FakePlaneView":
+        """Its tenants and keys are its own."""
+        return self
+
     def status(self) -> PlaneStatus:
         """The state as it was set."""
         return self.state
