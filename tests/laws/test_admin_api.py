@@ -1,6 +1,7 @@
 """Laws of the admin port: what it answers, whom it answers, and how it says no."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -115,6 +116,12 @@ async def test_openapi_describes_every_endpoint(open_port: httpx.AsyncClient) ->
     assert operations == [(e.method, f"/api/v1{e.path}") for e in ENDPOINTS]
     names = [op["operationId"] for ways in described["paths"].values() for op in ways.values()]
     assert len(names) == len(set(names))
+
+
+def test_the_documentation_lists_every_endpoint() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "admin-api.md").read_text()
+    rows = [f"| `{e.method} /api/v1{e.path}` | {e.summary} |" for e in ENDPOINTS]
+    assert [line for line in page.splitlines() if "/api/v1/" in line and line in rows] == rows
 
 
 async def test_every_get_answers_and_fits_its_declared_type(
