@@ -159,7 +159,9 @@ def _requests(column: str, body_bytes: int) -> Callable[[Live, Effort], list[Rea
 def _saturated_chunks(live: Live, effort: Effort) -> list[Reading]:
     # as many streams as in the paced measurement; fewer would let reads carry more chunks each
     load = Load(connections=100, duration_s=effort.window_s, stream=True, max_tokens=1024)
-    return [_cost(live, "chunk_us", load, lambda outcome: outcome.events)]
+    reading = _cost(live, "chunk_us", load, lambda outcome: outcome.events)
+    # what the client got per read: a gateway that falls behind is spared reads and writes
+    return [reading, Reading("chunks_per_read", reading.detail["units_per_read"])]
 
 
 def _paced_chunks(live: Live, effort: Effort) -> list[Reading]:

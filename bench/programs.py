@@ -67,12 +67,14 @@ class Load:
     stream: bool = False
     max_tokens: int = 64
     pace: int = 0
+    path: str = "/v1/chat/completions"
 
     def command(self, port: int, headers: tuple[str, ...]) -> list[str]:
         words = [str(BUILD / "load"), "--port", str(port), "--connections", str(self.connections)]
         words += ["--duration", str(self.duration_s), "--count", str(self.count)]
         words += ["--rate", str(self.rate), "--ramp", str(self.ramp_s), "--pace", str(self.pace)]
         words += ["--body-bytes", str(self.body_bytes), "--max-tokens", str(self.max_tokens)]
+        words += ["--path", self.path]
         words += ["--stream"] if self.stream else []
         for header in headers:
             words += ["--header", header]
@@ -118,13 +120,13 @@ def build() -> None:
 @contextlib.contextmanager
 def upstream() -> Iterator[Upstream]:
     """The upstream on a free port, for the length of a `with` block."""
-    process = subprocess.Popen([str(BUILD / "upstream"), "--port", "0"], stdout=subprocess.PIPE)
-    try:
+    command = [str(BUILD / "upstream"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        yield Upstream(int(process.stdout.readline().split()[1]))
-    finally:
-        process.terminate()
-        process.wait()
+        try:
+            yield Upstream(int(process.stdout.readline().split()[1]))
+        finally:
+            process.terminate()
 
 
 def free_port() -> int:

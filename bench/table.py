@@ -14,7 +14,7 @@ from rich.table import Table
 
 __all__ = [
     "COLUMNS", "TARGETS", "Record", "Spread", "Target", "Verdict",
-    "costs", "figures", "format_spread", "judge", "percentile", "ratios", "slope", "verdicts",
+    "compared", "costs", "figures", "format_spread", "judge", "ratios", "slope", "verdicts",
 ]  # fmt: skip
 
 
@@ -76,6 +76,7 @@ COLUMNS: Mapping[str, str] = {
     "prompt_us": "µs CPU per 128 KB prompt",
     "chunk_us": "µs CPU per chunk, saturated",
     "paced_us": "µs CPU per chunk, paced",
+    "chunks_per_read": "chunks per read, saturated",
     "p50_100_us": "added p50 µs at 100 rps",
     "p99_100_us": "added p99 µs at 100 rps",
     "p50_500_us": "added p50 µs at 500 rps",
@@ -85,6 +86,11 @@ COLUMNS: Mapping[str, str] = {
     "idle_mib": "MiB at rest (PSS)",
     "start_s": "s to the first answer",
 }
+
+NOT_COMPARED = {
+    "stream_failures", "chunks_per_read",
+    "p50_100_us", "p99_100_us", "p50_500_us", "p99_500_us",  # differences: noise can make them ≤ 0
+}  # fmt: skip
 
 TARGETS = (
     Target("1 KB request", "request_us", "nginx", False, 3.0),
@@ -97,14 +103,6 @@ TARGETS = (
     Target("idle streams that failed", "stream_failures", None, False, 0.0),
     Target("seconds to the first answer", "start_s", None, True, 1.0),
 )
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie, by the nearest rank."""
-    if not values:
-        raise ValueError("a percentile of nothing")
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int((len(ordered) - 1) * share))]
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
@@ -155,19 +153,19 @@ def judge(target: Target, records: Sequence[Record], subject: str) -> Verdict:
 
 
 def format_spread(spread: Spread | None) -> str:
-    """`27 [25–31]`; three significant figures, no range where there is none."""
+    """`27 (25–31)`; three significant figures, no range where there is none."""
     if spread is None:
         return "–"
     middle = _figure(spread.middle)
     if spread.least == spread.most:
         return middle
-    return f"{middle} [{_figure(spread.least)}–{_figure(spread.most)}]"
+    return f"{middle} ({_figure(spread.least)}–{_figure(spread.most)})"
 
 
 def costs(records: Sequence[Record], peers: Sequence[str]) -> Table:
     """A row for each column, a column for each gateway: median and range over the passes."""
     shown = figures(records)
-    table = Table(title="What each gateway costs: median [least–most] over the passes")
+    table = Table(title="What each gateway costs: median (least–most) over the passes")
     table.add_column("")
     for peer in peers:
         table.add_column(peer, justify="right")
@@ -185,12 +183,12 @@ def costs(records: Sequence[Record], peers: Sequence[str]) -> Table:
 
 def compared(records: Sequence[Record], subject: str, others: Sequence[str]) -> Table:
     """The subject's figures over each other gateway's, by pass."""
-    table = Table(title=f"{subject} ÷ the others: median [least–most] of the ratio in each pass")
+    table = Table(title=f"{subject} ÷ the others: median (least–most) of the ratio in each pass")
     table.add_column("")
     for other in others:
         table.add_column(f"÷ {other}", justify="right")
     for column, title in COLUMNS.items():
-        if column == "stream_failures":
+        if column in NOT_COMPARED:
             continue
         cells = [format_spread(Spread.of(ratios(records, subject, o, column))) for o in others]
         if any(cell != "–" for cell in cells):
