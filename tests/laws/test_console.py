@@ -339,7 +339,7 @@ async def test_live_pages_end_with_the_plane(plane: Plane) -> None:
 
 
 def test_a_well_plane_raises_no_concern() -> None:
-    assert verdict(a_status(), None) == []
+    assert verdict(a_status(), None, START) == []
 
 
 @pytest.mark.parametrize(
@@ -356,8 +356,14 @@ def test_a_well_plane_raises_no_concern() -> None:
     ],
 )
 def test_traffic_that_goes_wrong_is_said(figures: dict[str, float], level: str | None) -> None:
-    found = verdict(a_status(), Now(at=START, window_s=60, **figures))  # type: ignore[arg-type]
+    now = Now(at=START, window_s=60, **figures)  # type: ignore[arg-type]  # floats by name
+    found = verdict(a_status(), now, START)
     assert [concern.level for concern in found] == ([level] if level else [])
+
+
+def test_old_figures_are_said_to_be_old() -> None:
+    (concern,) = verdict(a_status(), Now(at=START, window_s=60), START + timedelta(seconds=45))
+    assert concern.say.startswith("The figures are 45 s old")
 
 
 def test_the_worst_stands_first() -> None:
@@ -365,7 +371,7 @@ def test_the_worst_stands_first() -> None:
     status.workers[0].state = "down"
     status.document.is_valid = False
     status.targets[0].state = "open"
-    assert [concern.level for concern in verdict(status, None)] == ["act", "look", "look"]
+    assert [concern.level for concern in verdict(status, None, START)] == ["act", "look", "look"]
 
 
 # ---- words

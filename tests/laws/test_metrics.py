@@ -271,6 +271,11 @@ def test_the_plane_itself_counts_every_family_that_says_so(tmp_path: Path) -> No
     assert cpu_s == 3.0
 
 
+def test_the_workers_count_every_other_family() -> None:
+    gateway = "".join(file.read_text() for file in (SOURCES / "gateway").rglob("*.py"))
+    assert [f.name for f in CATALOGUE.values() if not f.plane and f.name not in gateway] == []
+
+
 def test_a_process_that_cannot_be_seen_has_no_sample(tmp_path: Path) -> None:
     status = a_status()
     status.pid = 1

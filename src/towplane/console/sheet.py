@@ -122,7 +122,7 @@ def sheet(
         look=look,
         at=at,
         status=status,
-        concerns=verdict(status, now),
+        concerns=verdict(status, now, at),
         measured=_measured(now),
         cards=_cards(status, now, trend),
         models=_models(look, status, now),

@@ -4,6 +4,7 @@ Pure: the plane's status and its last minute in, concerns in words out, the wors
 page. Thresholds are starting values; each says where it comes from.
 """
 
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ AMPLIFICATION_LOOK, AMPLIFICATION_ACT = 1.2, 1.5
 GOODPUT_LOOK, GOODPUT_ACT = 0.99, 0.9
 # Some seconds of a busy plane; the fold runs every second.
 LAG_EVENTS_LOOK = 20_000
+# Five looks of the pulse missed.
+AGE_LOOK_S = 10.0
 
 
 class Concern(Struct, frozen=True, kw_only=True):
@@ -33,15 +36,15 @@ class Concern(Struct, frozen=True, kw_only=True):
     part: str
 
 
-def verdict(status: PlaneStatus, now: Now | None) -> list[Concern]:
-    """What somebody should look at or act on; empty: all is well."""
+def verdict(status: PlaneStatus, now: Now | None, at: datetime) -> list[Concern]:
+    """What somebody should look at or act on at a moment; empty: all is well."""
     found = [
         *_document(status),
         *_workers(status),
         *_routes(status),
         *_targets(status),
         *_ledger(status),
-        *(_traffic(now) if now is not None else ()),
+        *([*_age(now, at), *_traffic(now)] if now is not None else ()),
     ]
     return sorted(found, key=lambda concern: concern.level != "act")
 
@@ -99,6 +102,14 @@ def _ledger(status: PlaneStatus) -> list[Concern]:
         say = f"The ledger is {ledger.lag_events:,} events behind the journal."
         found.append(Concern(level="look", say=say, part="ledger"))
     return found
+
+
+def _age(now: Now, at: datetime) -> list[Concern]:
+    age_s = (at - now.at).total_seconds()
+    if age_s <= AGE_LOOK_S:
+        return []
+    say = f"The figures are {words.span(age_s)} old: the plane cannot read its workers' counters."
+    return [Concern(level="look", say=say, part="figures")]
 
 
 def _traffic(now: Now) -> list[Concern]:

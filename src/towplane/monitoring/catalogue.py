@@ -225,12 +225,6 @@ _FAMILIES = (
         "Open connections: from clients, and to targets (idle ones included).",
         ("side",),
     ),
-    Family(
-        "towplane_connections_total",
-        "counter",
-        "Connections opened: by clients, and to targets.",
-        ("side",),
-    ),
     Family("towplane_target_inflight", "gauge", "Attempts running at a target.", ("target",)),
     Family(
         "towplane_breakers_open",
