@@ -1,16 +1,14 @@
 """What stories share: fake providers, and planes that leave nothing running behind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from towplane.testing.plane import UPSTREAM_KEY, RunningPlane, document
+from towplane.testing.plane import UPSTREAM_KEY, PlaneFactory, RunningPlane, document
 from towplane.testing.provider import FakeProvider
-
-PlaneFactory = Callable[..., RunningPlane]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from towplane.testing.provider import FakeProvider
 
 __all__ = [
     "UPSTREAM_KEY",
+    "PlaneFactory",
     "PlaneFailed",
     "RunningPlane",
     "document",
@@ -51,6 +52,7 @@ def document(
     route: dict[str, Any] | None = None,
     tenants: dict[str, Any] | None = None,
     prices: dict[str, Any] | None = None,
+    ca: Path | None = None,
     more: dict[str, Any] | None = None,
 ) -> str:
     """A document with one route `fake` to the fake providers, and a breaker that never opens."""
@@ -67,6 +69,7 @@ def document(
                     "endpoint": provider.base_url,
                     "credentials": [{"api_key": "env:UPSTREAM_KEY"}],
                     **({"prices": {"fake": [prices]}} if prices else {}),
+                    **({"ca": str(ca)} if ca else {}),
                 }
                 for name, provider in zip(names, providers, strict=True)
             },
@@ -171,6 +174,10 @@ class RunningPlane:
         if code not in (0, -signal.SIGTERM, -signal.SIGKILL):
             raise PlaneFailed(f"the plane ended with {code}:\n{self.tail()}")
 
+    def terminate(self) -> None:
+        """SIGTERM, and no waiting: the plane drains. `stop` waits and checks."""
+        os.kill(self.pid, signal.SIGTERM)
+
     def kill(self) -> None:
         """SIGKILL to the plane process alone; its children must notice by themselves."""
         assert self._process is not None
@@ -197,6 +204,11 @@ class RunningPlane:
         return [
             pid for pid, words in marked(self._mark) if any("gateway.worker" in w for w in words)
         ]
+
+    def resident_bytes(self) -> int:
+        """Memory of all workers."""
+        pages = (Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in self.workers())
+        return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE")
 
     def key(self, tenant: str, **wanted: Any) -> str:
         """A new key of a tenant."""
@@ -275,6 +287,10 @@ def read_attempts(data_dir: Path) -> dict[str, dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(where, uri=True)) as ledger:
         ledger.row_factory = sqlite3.Row
         return {row["id"]: dict(row) for row in ledger.execute("SELECT * FROM attempts")}
+
+
+PlaneFactory = Callable[..., RunningPlane]
+"""From providers and the parts of `document` to a running plane; the stories' fixture."""
 
 
 def wait_until(

@@ -47,6 +47,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """From the head to the first token."""
     pace_s: float = 0.0
     """Between tokens."""
+    end_delay_s: float = 0.0
+    """Between the last event of a stream and the end of its framing."""
     failure: Failure | None = None
     end: Literal["good", "no_done", "no_finish", "neither", "abort"] = "good"
     """Which of `finish_reason` and `[DONE]` the stream ends with."""

@@ -158,6 +158,8 @@ class FakeProvider:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.tls is not None:
+            await asyncio.sleep(0.1)  # a handshake that failed ends in uvloop without us
 
 
 class _Cut(Exception):
@@ -371,6 +373,8 @@ class _Connection(asyncio.Protocol):
         if held:
             await self._write_body(script, b"".join(held))
         await self._fail_at(script, seen, b": the end\n\n")
+        if script.end_delay_s:
+            await asyncio.sleep(script.end_delay_s)
         if script.framing == "chunked":
             await self._write(script, wire.last_chunk(script.trailers))
 
