@@ -235,7 +235,7 @@ class Attempt:
         if self._cancel_dial is not None:
             self._cancel_dial()
         if self.connection is not None:
-            self.connection.release()
+            self.connection.release(is_done=error is None and not self.was_cancelled)
         self._tell_target()
         self.x.resume(OVER)
 

@@ -19,6 +19,9 @@ KEEP_IDLE = 1024
 IDLE_S = 30.0
 """An idle connection older than this is closed; servers close theirs after 5 s (uvicorn) and more,
 which is seen at once."""
+_ENDING_S = 1.0
+"""After `[DONE]`, the last chunk follows within a moment or not at all."""
+_ENDING_BYTES = 4096
 _HEAD_BYTES = 64 * 1024
 """A response head larger than this is not a response."""
 _RELAYED = frozenset(
@@ -83,13 +86,20 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self.transport.writelines((head, body))
 
-    def release(self) -> None:
-        """The attempt is done with it: keep it if its answer is whole, else close it."""
+    def release(self, *, is_done: bool = False) -> None:
+        """The attempt is finished with it: keep it if its answer is whole, else close it.
+
+        `is_done`: the answer said by itself that it is over (`[DONE]`); what is left of its framing
+        is waited for, because it often comes in a packet of its own.
+        """
         self.listener = None
         if self._whole and self._keep_alive:
             self.transport.resume_reading()
             self.is_reused = True
             self._pool.keep(self)
+        elif is_done and self._keep_alive and self._framed and not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.listener = self._pool.ending(self)
         else:
             self.transport.abort()
 
@@ -197,10 +207,43 @@ class UpstreamConnection(asyncio.Protocol):
             listener.failed(ProtocolError(say))
 
 
+class _Ending:
+    """Listens to the end of the framing of an answer that is over already."""
+
+    __slots__ = ("_connection", "_left", "_pool", "until")
+
+    def __init__(self, pool: "TargetPool", connection: UpstreamConnection, until: float) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._left = _ENDING_BYTES
+        self.until = until
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """Never called: it is connected."""
+
+    def head(self, status: int, headers: bytes) -> None:
+        """Never called: the head has come."""
+
+    def failed(self, _error: Upstream) -> None:
+        """The connection is lost, which harms nobody now."""
+        self._pool.endings.discard(self)
+
+    def read(self, payload: bytes, *, whole: bool) -> None:
+        """More of the framing, or payload that nobody wants."""
+        self._left -= len(payload)
+        if whole or self._left < 0:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Keep the connection if the answer is whole now, else close it."""
+        self._pool.endings.discard(self)
+        self._connection.release()
+
+
 class TargetPool:
     """The connections to one address."""
 
-    __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "open")
+    __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "endings", "open")
 
     def __init__(
         self,
@@ -215,6 +258,7 @@ class TargetPool:
         self._loop, self._now = loop, now
         self._idle: list[UpstreamConnection] = []
         self._dials: set[asyncio.Task[None]] = set()
+        self.endings: set[_Ending] = set()
         self.open = 0
         """Connections, idle ones included."""
 
@@ -245,6 +289,12 @@ class TargetPool:
         connection.idle_since = self._now()
         self._idle.append(connection)
 
+    def ending(self, connection: UpstreamConnection) -> Listener:
+        """Whoever listens to a connection until the framing of its answer ends."""
+        found = _Ending(self, connection, self._now() + _ENDING_S)
+        self.endings.add(found)
+        return found
+
     def forget(self, connection: UpstreamConnection) -> None:
         """A connection is lost."""
         self.open -= 1
@@ -253,12 +303,17 @@ class TargetPool:
 
     def sweep(self) -> None:
         """Close what has been idle for long; the oldest stand first."""
-        oldest = self._now() - IDLE_S
+        now = self._now()
+        for ending in [one for one in self.endings if one.until < now]:
+            ending.give_up()
+        oldest = now - IDLE_S
         while self._idle and self._idle[0].idle_since < oldest:
             self._idle.pop(0).transport.abort()
 
     def close(self) -> None:
         """Close every idle connection; those at work end with their attempts."""
+        for ending in tuple(self.endings):
+            ending.give_up()
         while self._idle:
             self._idle.pop().transport.abort()
 
