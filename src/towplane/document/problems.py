@@ -6,6 +6,7 @@ was expected, what was found, and the nearest known name where a name was meant.
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,9 @@ __all__ = ["DocumentError", "Place", "Problem", "find_nearest", "show_place"]
 
 Place = tuple[str | int, ...]
 """Where in the document: keys and indices from the top."""
+
+_MOST_COMPARED = 200
+"""Names compared for one suggestion; a document with thousands of both must not take minutes."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
@@ -71,8 +75,12 @@ def find_nearest(name: str, known: Iterable[str]) -> str:
     """The known name that `name` probably means, or nothing."""
     import difflib  # only a document with errors pays for it
 
+    wanted = name.lower()
     by_lower = {candidate.lower(): candidate for candidate in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    if len(by_lower) > _MOST_COMPARED:
+        alike = (candidate for candidate in by_lower if candidate[:1] == wanted[:1])
+        by_lower = {candidate: by_lower[candidate] for candidate in islice(alike, _MOST_COMPARED)}
+    near = difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else ""
 
 
