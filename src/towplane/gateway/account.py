@@ -6,7 +6,6 @@ Usage is what the target says (measured); else what was seen go by (estimated); 
 
 from typing import TYPE_CHECKING
 
-from towplane.gateway.counters import add
 from towplane.parts.errors import (
     Overloaded,
     PlaneError,
@@ -24,6 +23,15 @@ if TYPE_CHECKING:
     from towplane.gateway.exchange import Exchange
 
 _MOST = 2**31
+
+_OUTCOMES: dict[type[PlaneError], Outcome] = {
+    Rejected: "refused",
+    RateLimited: "rate_limited",
+    Overloaded: "overloaded",
+    Unavailable: "unavailable",
+    ProtocolError: "protocol",
+    TimedOut: "timeout",
+}
 
 
 def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
@@ -50,22 +58,22 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
     counters, model = hall.counters, x.ask.model
     if kind != "absent":
         event.input, event.cached_input, event.output = tokens_in, cached, tokens_out
-        add(counters.tokens, (model, "input", kind), tokens_in)
-        add(counters.tokens, (model, "output", kind), tokens_out)
+        counters.tokens[(model, "input", kind)] += tokens_in
+        counters.tokens[(model, "output", kind)] += tokens_out
         if cached:
-            add(counters.tokens, (model, "cached_input", kind), cached)
+            counters.tokens[(model, "cached_input", kind)] += cached
         if cost is None:
-            add(counters.unpriced, (model,))
+            counters.unpriced[(model,)] += 1
         else:
-            add(counters.cost, (model,), cost)
+            counters.cost[(model,)] += cost
     else:
-        add(counters.absent, (model,))
+        counters.absent[(model,)] += 1
     hall.journal.append(event)
     if x.ticket is not None:
         x.ticket.used_tokens += tokens_in + tokens_out
         x.ticket.used_nanousd += cost or 0
     attempt.target.attempts += 1
-    add(counters.attempts, (model, attempt.target.info.name, attempt.decision.cause, outcome))
+    counters.attempts[(model, attempt.target.info.name, attempt.decision.cause, outcome)] += 1
 
 
 def account_request(x: "Exchange") -> None:
@@ -82,7 +90,8 @@ def account_request(x: "Exchange") -> None:
         outcome = "rejected" if isinstance(error, Rejected) else "failed"
     seconds = hall.now() - x.request.received_at
     route.counters.request.observe(seconds)
-    add(hall.counters.requests, (x.ask.model, outcome, _slo_of(x, outcome, seconds)))
+    slo = _slo_of(x, outcome, seconds) if route.has_slo else "none"
+    hall.counters.requests[(x.ask.model, outcome, slo)] += 1
     if hall.access_log:
         hall.log_access(x, outcome, seconds)
 
@@ -94,7 +103,7 @@ def account_refusal(x: "Exchange", refusal: PlaneError) -> None:
     model = x.route.info.model if x.route is not None else "other"
     outcome = "failed" if refusal.code == "no_target" else "refused"
     slo = "missed" if outcome == "failed" and x.route is not None and x.route.has_slo else "none"
-    add(hall.counters.requests, (model, outcome, slo))
+    hall.counters.requests[(model, outcome, slo)] += 1
     if hall.access_log:
         hall.log_access(x, refusal.reason, hall.now() - x.request.received_at)
 
@@ -104,9 +113,9 @@ def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int]:
     relay = attempt.relay
     if relay is not None and relay.usage is not None:
         usage = relay.usage
-        numbers = (usage.prompt_tokens, usage.cached(), usage.completion_tokens)
-        if all(0 <= number < _MOST for number in numbers):
-            return ("measured", *numbers)
+        tokens_in, cached, tokens_out = usage.prompt_tokens, usage.cached(), usage.completion_tokens
+        if 0 <= tokens_in < _MOST and 0 <= cached < _MOST and 0 <= tokens_out < _MOST:
+            return "measured", tokens_in, cached, tokens_out
     worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)
     answered = attempt.error is None and attempt.status is not None
     if (relay is not None and relay.tokens) or (attempt.sent_at and (worked or answered)):
@@ -122,15 +131,7 @@ def _outcome_of(attempt: "Attempt") -> Outcome:
         return "ok"
     if attempt.is_denied:
         return "denied"
-    outcomes: dict[type[PlaneError], Outcome] = {
-        Rejected: "refused",
-        RateLimited: "rate_limited",
-        Overloaded: "overloaded",
-        Unavailable: "unavailable",
-        ProtocolError: "protocol",
-        TimedOut: "timeout",
-    }
-    return outcomes.get(type(error), "server_error")
+    return _OUTCOMES.get(type(error), "server_error")
 
 
 def _slo_of(x: "Exchange", outcome: str, seconds: float) -> str:
@@ -138,7 +139,7 @@ def _slo_of(x: "Exchange", outcome: str, seconds: float) -> str:
     route, attempt = x.route, x.attempt
     assert route is not None
     assert attempt is not None
-    if not route.has_slo or outcome in ("cancelled", "rejected"):
+    if outcome in ("cancelled", "rejected"):
         return "none"
     if outcome != "ok":
         return "missed"

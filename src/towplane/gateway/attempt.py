@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
+_PASSED_ON = (b"traceparent", b"tracestate", b"openai-beta")
+"""Headers of the client that the target gets to see."""
 _PARK_S = 1.0
 """How long a target that says 429 without a time is left alone."""
 _LONGEST_PARK_S = 60.0
@@ -50,7 +52,7 @@ class Attempt:
         self.target = decision.target
         x.attempts += 1
         self.id = f"{x.id}.{x.attempts}"
-        self.price = self.target.price_at(x.hall.wall())
+        self.price = self.target.price_at(x.hall.wall()).price
         self.connection: UpstreamConnection | None = None
         self._cancel_dial: Callable[[], None] | None = None
         self.phase: Phase = "connect"
@@ -145,11 +147,11 @@ class Attempt:
             return
         x, target = self.x, self.target
         body = x.ask.body_for(target.info.model)
-        trace = b"".join(
-            b"%b: %b\r\n" % (name, x.request.fields[name])
-            for name in (b"traceparent", b"tracestate", b"openai-beta")
-            if name in x.request.fields
-        )
+        fields = x.request.fields
+        trace = b""
+        for name in _PASSED_ON:
+            if name in fields:
+                trace += b"%b: %b\r\n" % (name, fields[name])
         head = b"%bx-towplane-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
             target.head_for(x.ask.api),
             self.id.encode(),

@@ -315,7 +315,7 @@ class Connection(asyncio.Protocol):
 
     def _wait(self, reason: str, seconds: float) -> None:
         self.waits_for = reason
-        self.deadline = self._hall.now() + seconds
+        self.deadline = self._hall.swept_at + seconds
 
 
 def _head_too_large() -> TooLarge:

@@ -90,9 +90,7 @@ class Coordinator:
             entry.queue = deque(need for need in entry.queue if need[0] != worker)
             if entry.pool is not None:
                 spent_here = spent.get((entry.account, entry.window), 0)
-                entry.pool.worker_died(
-                    worker, spent=spent_here - entry.before.get(incarnation, 0)
-                )
+                entry.pool.worker_died(worker, spent=spent_here - entry.before.get(incarnation, 0))
             if entry.recalling is not None:
                 entry.recalling.missing.discard(worker)
                 if entry.recalling.worker == worker:

@@ -1,6 +1,7 @@
 """What a worker counts, as plain integers; `samples` turns them into series of the catalogue."""
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from towplane.gateway.messages import RouteInfo
@@ -36,12 +37,8 @@ class Histogram:
         )
 
 
-Tally = dict[tuple[str, ...], int]
-
-
-def add(tally: Tally, labels: tuple[str, ...], amount: int = 1) -> None:
-    """Count for a set of labels."""
-    tally[labels] = tally.get(labels, 0) + amount
+Tally = defaultdict[tuple[str, ...], int]
+"""Counts by a set of labels."""
 
 
 Edges = dict[str, tuple[float, ...]]
@@ -108,25 +105,25 @@ class Counters:
     )
 
     def __init__(self, overhead_edges: tuple[float, ...]) -> None:
-        self.requests: Tally = {}
+        self.requests: Tally = defaultdict(int)
         """By model, outcome, slo."""
-        self.attempts: Tally = {}
+        self.attempts: Tally = defaultdict(int)
         """By model, target, cause, outcome."""
-        self.tokens: Tally = {}
+        self.tokens: Tally = defaultdict(int)
         """By model, direction, usage."""
-        self.refusals: Tally = {}
+        self.refusals: Tally = defaultdict(int)
         """By reason."""
-        self.cost: Tally = {}
+        self.cost: Tally = defaultdict(int)
         """Nano-dollars by model."""
-        self.unpriced: Tally = {}
+        self.unpriced: Tally = defaultdict(int)
         """Attempts with usage and without a price, by model."""
-        self.absent: Tally = {}
+        self.absent: Tally = defaultdict(int)
         """Attempts without usage, by model."""
         self.overhead = Histogram(overhead_edges)
 
     def refused(self, reason: str) -> None:
         """A request that the plane did not take."""
-        add(self.refusals, (reason,))
+        self.refusals[(reason,)] += 1
 
     def samples(self) -> Iterator[Sample]:
         """All series."""

@@ -7,10 +7,11 @@ Nothing here takes a lock, waits, or touches a database.
 
 import asyncio
 import json
+import math
 import ssl
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
 from towplane.gateway.connection import Connection
@@ -21,6 +22,7 @@ from towplane.gateway.messages import (
     FromWorker,
     Granted,
     Need,
+    PricedFrom,
     Reported,
     Returned,
     RouteInfo,
@@ -47,11 +49,19 @@ SWEEP_S = 0.05
 _CONNECTIONS_SWEEP_S = 0.5
 
 
+class DatedPrice(NamedTuple):
+    """A price, None for an unknown one, and the wall clock from and until which it holds."""
+
+    price: tuple[int, int, int] | None
+    since: float
+    until: float
+
+
 class TargetState:
     """One target as this worker sees it."""
 
-    __slots__ = ("_heads", "_parked_until", "attempts", "breaker", "failures", "header_name",
-                 "in_flight", "info", "pool")  # fmt: skip
+    __slots__ = ("_dated", "_heads", "_parked_until", "attempts", "breaker", "failures",
+                 "header_name", "in_flight", "info", "pool")  # fmt: skip
 
     def __init__(self, info: TargetInfo, pool: TargetPool, breaker: Breaker) -> None:
         self.pool = pool
@@ -67,6 +77,7 @@ class TargetState:
         self.info = info
         self.header_name = info.name.encode("ascii", "replace")
         self._heads: dict[Api, bytes] = {}
+        self._dated = DatedPrice(None, math.inf, -math.inf)
 
     def is_usable(self, now: float) -> bool:
         """Whether an attempt may go there."""
@@ -90,14 +101,11 @@ class TargetState:
         """It asked to be left alone."""
         self._parked_until = max(self._parked_until, until)
 
-    def price_at(self, wall: float) -> tuple[int, int, int] | None:
-        """The price of a moment, or None."""
-        price = None
-        for entry in self.info.prices:
-            if entry.since > wall:
-                break
-            price = entry.price
-        return price
+    def price_at(self, wall: float) -> DatedPrice:
+        """The price of a moment and how long it holds."""
+        if not self._dated.since <= wall < self._dated.until:
+            self._dated = _find_price(self.info.prices, wall)
+        return self._dated
 
     def head_for(self, api: Api) -> bytes:
         """Everything of a request's head that is the same for each request."""
@@ -119,7 +127,7 @@ class TargetState:
 class RouteState:
     """One route as this worker sees it."""
 
-    __slots__ = ("counters", "groups", "has_slo", "info", "retries", "turn")
+    __slots__ = ("_dearest", "counters", "groups", "has_slo", "info", "retries", "turn")
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.retries)
@@ -135,22 +143,35 @@ class RouteState:
         self.counters.rebucket(edges)
         self.info = info
         self.has_slo = info.slo != Slo()
+        self._dearest = DatedPrice(None, math.inf, -math.inf)
         self.groups = [
             [(targets[place.target], place.weight) for place in group] for group in info.groups
         ]
 
     def dearest_price(self, wall: float) -> tuple[int, int, int] | None:
         """The highest price in each dimension over all its targets; None if one is unknown."""
-        dearest = (0, 0, 0)
-        for group in self.groups:
-            for target, _ in group:
-                price = target.price_at(wall)
-                if price is None:
-                    return None
-                if price != dearest:
-                    a, b = dearest, price
-                    dearest = (max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2]))
-        return dearest
+        if not self._dearest.since <= wall < self._dearest.until:
+            dated = [target.price_at(wall) for group in self.groups for target, _ in group]
+            prices = [one.price for one in dated]
+            known = [price for price in prices if price is not None]
+            dearest = None
+            if len(known) == len(prices):
+                dearest = tuple(max(p[i] for p in known) for i in range(3)) if known else (0, 0, 0)
+            self._dearest = DatedPrice(
+                dearest,  # type: ignore[arg-type]  # three numbers, counted above
+                max((one.since for one in dated), default=-math.inf),
+                min((one.until for one in dated), default=math.inf),
+            )
+        return self._dearest.price
+
+
+def _find_price(prices: Sequence[PricedFrom], wall: float) -> DatedPrice:
+    dated = DatedPrice(None, -math.inf, math.inf)
+    for entry in prices:
+        if entry.since > wall:
+            return dated._replace(until=entry.since)
+        dated = DatedPrice(entry.price, entry.since, math.inf)
+    return dated
 
 
 class Hall:
@@ -172,6 +193,8 @@ class Hall:
         self.journal = journal
         self.tell = tell
         self.soon = loop.call_soon
+        self.swept_at = clock.monotonic()
+        """The time of the last sweep: good enough for the deadlines of connections."""
         self.counters = Counters(CATALOGUE["towplane_overhead_seconds"].edges)
         self.connections: set[Connection] = set()
         self.exchanges: set[Exchange] = set()
@@ -185,7 +208,7 @@ class Hall:
         self._pairs: dict[str, tuple[Account, Account]] = {}
         self._waiting: dict[str, tuple[int, list[Exchange]]] = {}
         self._edges: Edges = {}
-        self._swept_at = 0.0
+        self._connections_swept_at = 0.0
 
     # What the line asks
 
@@ -356,12 +379,12 @@ class Hall:
 
     def sweep(self) -> None:
         """End what is overdue; called every `SWEEP_S`."""
-        now = self.now()
+        now = self.swept_at = self.now()
         for x in tuple(self.exchanges):
             x.deadline_passed(now)
-        if now - self._swept_at < _CONNECTIONS_SWEEP_S:
+        if now - self._connections_swept_at < _CONNECTIONS_SWEEP_S:
             return
-        self._swept_at = now
+        self._connections_swept_at = now
         for connection in tuple(self.connections):
             if connection.deadline and now > connection.deadline:
                 connection.overdue()

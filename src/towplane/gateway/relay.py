@@ -83,6 +83,11 @@ class _Chunk(msgspec.Struct):
     error: msgspec.Raw | None = None
 
 
+class _Answer(msgspec.Struct):
+    usage: Usage | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
 _chunk = msgspec.json.Decoder(_Chunk)
 _usage = msgspec.json.Decoder(Usage)
 
@@ -366,10 +371,9 @@ class WholeRelay(Relay):
             self._usage_of_tail(self._tail + body)
             return
         try:
-            chunk = _chunk.decode(body)
+            self.usage = _answer.decode(body).usage
         except msgspec.ValidationError:
             self._usage_of_tail(body)
-            return
         except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
             if b"content-encoding" in self.attempt.headers:
                 return  # compressed although nobody asked for it: passed on, usage unknown
@@ -377,10 +381,8 @@ class WholeRelay(Relay):
                 f"{self.attempt.target.info.name} answered with something that is not JSON.",
                 reason="upstream-protocol",
             ) from wrong
-        self.usage = chunk.usage
-        # For an answer without usage: about four characters a token.
-        texts = (c.message.content if c.message is not None else c.text for c in chunk.choices)
-        self.tokens = sum((len(text) + 3) // 4 for text in texts if text)
+        if self.usage is None:
+            self.tokens = _estimate_tokens(body)
 
     def _usage_of_tail(self, tail: bytes) -> None:
         start = tail.rfind(b'"usage"')
@@ -393,6 +395,16 @@ class WholeRelay(Relay):
                 closing = tail.rfind(b"}", opening, closing)
             else:
                 return
+
+
+def _estimate_tokens(body: bytes) -> int:
+    """Output tokens of an answer without usage: about four characters a token."""
+    try:
+        choices = _chunk.decode(body).choices
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+    texts = (c.message.content if c.message is not None else c.text for c in choices)
+    return sum((len(text) + 3) // 4 for text in texts if text)
 
 
 def relay_failure(x: "Exchange", attempt: "Attempt") -> None:
