@@ -111,6 +111,7 @@ class RunningPlane:
             _MARK: self._mark,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ending = False
         self.serving = ""
         """`host:port` of the serving port."""
         self.admin = ""
@@ -141,6 +142,7 @@ class RunningPlane:
 
     def start(self) -> Self:
         """Start and wait until both ports answer."""
+        self._is_ending = False
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _MAIN, "up", "-f", str(self.file)],
@@ -156,11 +158,10 @@ class RunningPlane:
 
     def stop(self, within_s: float = 30.0) -> None:
         """SIGTERM, and nothing is left running."""
-        process = self._process
+        process, self._process = self._process, None
         if process is None:
             return
-        self._process = None
-        if process.poll() is None:
+        if process.poll() is None and not self._is_ending:  # a second one would end it at once
             process.send_signal(signal.SIGTERM)
         try:
             code = process.wait(within_s)
@@ -171,11 +172,12 @@ class RunningPlane:
         if left:
             self._sweep(process)
             raise PlaneFailed(f"left running: {left}\n{self.tail()}")
-        if code not in (0, -signal.SIGTERM, -signal.SIGKILL):
+        if code != 0:
             raise PlaneFailed(f"the plane ended with {code}:\n{self.tail()}")
 
     def terminate(self) -> None:
         """SIGTERM, and no waiting: the plane drains. `stop` waits and checks."""
+        self._is_ending = True
         os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -183,6 +185,7 @@ class RunningPlane:
         assert self._process is not None
         self._process.kill()
         self._process.wait(10)
+        self._process = None
 
     def __enter__(self) -> Self:
         return self.start()
