@@ -53,8 +53,8 @@ class _Delta(msgspec.Struct):
     reasoning: str | None = None
     refusal: str | None = None
     tool_calls: list[msgspec.Raw] | None = None
-    function_call: msgspec.Raw | None = None
-    audio: msgspec.Raw | None = None
+    function_call: dict[str, msgspec.Raw] | None = None
+    audio: dict[str, msgspec.Raw] | None = None
 
     def is_token(self) -> bool:
         return bool(
@@ -80,7 +80,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
+    error: dict[str, msgspec.Raw] | str | None = None
 
 
 class _Answer(msgspec.Struct):
