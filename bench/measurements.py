@@ -91,12 +91,15 @@ def start(peer: Peer, upstream: Upstream, effort: Effort) -> Live:
         return live
     # the spawn is the last thing that an adapter does, so its own preparations do not count
     begun = _started_at(running.process.pid, prepared)
-    while not _answers(running):
-        if running.process.poll() is not None or time.monotonic() - begun > effort.start_within_s:
-            said = _last_lines(running)
-            stop(live)
-            raise CannotRun(f"did not answer: {said}")
-        time.sleep(0.01)
+    try:
+        while not _answers(running):
+            is_late = time.monotonic() - begun > effort.start_within_s
+            if running.process.poll() is not None or is_late:
+                raise CannotRun(f"did not answer: {_last_lines(running)}")
+            time.sleep(0.01)
+    except BaseException:
+        stop(live)
+        raise
     live.start_s = time.monotonic() - begun
     return live
 

@@ -56,6 +56,7 @@ class Run:
         self.peers: list[Peer] = []
         self.versions: dict[str, str] = {}
         self.absent: dict[str, str] = {}
+        self.lives: list[Live] = []
         self.records: list[Record] = []
         self.details: list[dict[str, Any]] = []
         self.began = datetime.datetime.now(datetime.UTC)
@@ -69,13 +70,12 @@ class Run:
         """Starts and idle streams of each gateway, fresh and alone; then the passes."""
         self._announce()
         self.instruments = instruments(self.engine)
-        lives: list[Live] = []
         try:
             for peer in self.peers:
-                lives += self._begin(peer)
+                self._begin(peer)
             for pass_ in range(1, self.passes + 1):
-                turn = (pass_ - 1) % max(len(lives), 1)
-                order = lives[turn:] + lives[:turn]
+                turn = (pass_ - 1) % max(len(self.lives), 1)
+                order = self.lives[turn:] + self.lives[:turn]
                 for measurement in COSTS:
                     for live in order:
                         if live.root is not None or not measurement.needs_process:
@@ -85,7 +85,7 @@ class Run:
                             )
             self.engine_stats = self.engine.stats()
         finally:
-            for live in lives:
+            for live in self.lives:
                 stop(live)
 
     def _announce(self) -> None:
@@ -105,25 +105,23 @@ class Run:
                 self.absent[peer.name] = str(reason)
                 self.console.print(f"{peer.name}: left out: {reason}", markup=False)
 
-    def _begin(self, peer: Peer) -> list[Live]:
+    def _begin(self, peer: Peer) -> None:
         try:
-            if peer.has_process:
-                times = start_times(peer, self.engine, self.effort)
-                for number, seconds in enumerate(times, 1):
-                    self._keep(peer, number, f"start {number}", [Reading("start_s", seconds)])
-            live = start(peer, self.engine, self.effort)
-            if live.root is None:
-                return [live]
-            readings = idle_streams(live, self.effort)
+            if not peer.has_process:
+                self.lives.append(start(peer, self.engine, self.effort))
+                return
+            times = start_times(peer, self.engine, self.effort)
+            for number, seconds in enumerate(times, 1):
+                self._keep(peer, number, f"start {number}", [Reading("start_s", seconds)])
+            self.lives.append(start(peer, self.engine, self.effort))
+            readings = idle_streams(self.lives[-1], self.effort)
             self._keep(peer, 1, "at rest, idle streams", readings)
             if any(r.column == "stream_failures" and r.value for r in readings):
-                stop(live)  # what it still chews on must not spoil the next figures
-                live = start(peer, self.engine, self.effort)
+                stop(self.lives.pop())  # what it still chews on must not spoil the next figures
+                self.lives.append(start(peer, self.engine, self.effort))
         except CannotRun as reason:
             self.absent[peer.name] = str(reason)
             self._keep(peer, 1, "start", [Reading("start_s", None, str(reason))])
-            return []
-        return [live]
 
     def _keep(self, peer: Peer, pass_: int, title: str, readings: list[Reading]) -> None:
         shown = []
