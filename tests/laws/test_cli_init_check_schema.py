@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,9 @@ def test_init_writes_a_document_that_is_right(tmp_path: Path) -> None:
 
 
 def test_what_init_shows_as_a_comment_is_right_too(tmp_path: Path) -> None:
-    lines = [
-        line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line
-        for line in DOCUMENT.splitlines()[4:]
-        if not line.strip().endswith((".", "."))
-    ]
+    """Below the head, a comment in prose begins with a capital; what begins small is YAML."""
+    body = DOCUMENT.partition("\n\n")[2].splitlines()
+    lines = [re.sub(r"^( *)# ( *[a-z])", r"\1\2", line) for line in body]
     path = tmp_path / "plane.yaml"
     path.write_text("\n".join(lines).replace("acme: {", "acme: {models: [chat], "))
     plane = load_file(path).plane

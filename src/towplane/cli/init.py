@@ -12,9 +12,9 @@ from towplane.parts.errors import Conflict, Unsupported
 __all__ = ["DOCUMENT", "init"]
 
 DOCUMENT = """\
-# What this plane should be. `towplane check` reads it without touching the world;
-# `towplane schema > plane.schema.json` gives editors completion and checks.
-# yaml-language-server: $schema=plane.schema.json
+# What this plane should be. `towplane check` finds every error in it; a running plane takes a
+# changed document as soon as it is right. `towplane schema` prints the schema for editors.
+# All keys: docs/plane-yaml.md
 
 plane: first-light      # a name for this installation
 tier: onprem            # cloud | kubernetes | onprem
