@@ -44,20 +44,25 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
         cost = cost_nanousd(attempt.price, tokens_in, cached, tokens_out)
     outcome = _outcome_of(attempt)
     first_at = relay.first_at if relay is not None else 0.0
-    event = Settled(
-        id=attempt.id,
-        at=hall.wall(),
-        outcome=outcome,
-        usage=kind,
-        final=is_final,
-        status=attempt.status,
-        cost_nanousd=cost,
-        ttft_ms=round((first_at - x.request.received_at) * 1000, 3) if first_at else None,
-        duration_ms=round((attempt.ended_at - attempt.started_at) * 1000, 3),
+    is_known = kind != "absent"
+    hall.journal.append(
+        Settled(  # by position, as in `Attempt.start`
+            attempt.id,
+            x.wall + (attempt.ended_at - x.begun_at),
+            outcome,
+            kind,
+            is_final,
+            attempt.status,
+            tokens_in if is_known else None,
+            cached if is_known else None,
+            tokens_out if is_known else None,
+            cost,
+            (first_at - x.request.received_at) * 1000 if first_at else None,
+            (attempt.ended_at - attempt.started_at) * 1000,
+        )
     )
     counters, model = hall.counters, x.ask.model
-    if kind != "absent":
-        event.input, event.cached_input, event.output = tokens_in, cached, tokens_out
+    if is_known:
         counters.tokens[(model, "input", kind)] += tokens_in
         counters.tokens[(model, "output", kind)] += tokens_out
         if cached:
@@ -68,7 +73,6 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
             counters.cost[(model,)] += cost
     else:
         counters.absent[(model,)] += 1
-    hall.journal.append(event)
     if x.ticket is not None:
         x.ticket.used_tokens += tokens_in + tokens_out
         x.ticket.used_nanousd += cost or 0

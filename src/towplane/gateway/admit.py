@@ -8,6 +8,7 @@ waits for the coordinator.
 """
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from towplane.parts.errors import NotAllowed, OverBudget, PlaneError, Saturated
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 ADMISSION_WAIT_S = 2.0
 """How long a request may wait for units; a coordinator answers in well under a millisecond."""
 _MOST_TOKENS = 2**30
+_ONE_EACH: frozenset[Measure] = frozenset(("rpm", "concurrency"))
+"""Measures of which a request takes one unit, whatever it asks for."""
 
 _WORDS: dict[Measure, tuple[str, str]] = {
     "rpm": ("requests per minute", "requests-per-minute"),
@@ -36,7 +39,7 @@ _WORDS: dict[Measure, tuple[str, str]] = {
 class Account:
     """The shares of one tenant or key in this worker."""
 
-    __slots__ = ("_budget", "has_budget", "limits", "name", "shares", "turns_at")
+    __slots__ = ("_budget", "_known", "has_budget", "limits", "name", "shares", "turns_at")
 
     def __init__(self, name: str, limits: Limits, budget: Budget) -> None:
         self.name = name
@@ -47,12 +50,21 @@ class Account:
         self.shares: tuple[Share, ...] = ()
         self.turns_at = 0.0
         """Wall clock at which a window of a budget ends, so that new shares are due."""
+        self._known: dict[str, Share] = {}
 
     def shares_at(self, wall: float) -> tuple[Share, ...]:
         """The shares that a request of now needs."""
         if wall >= self.turns_at:
             self._turn(wall)
         return self.shares
+
+    def find(self, name: str) -> Share | None:
+        """The share of this name, also of a limit that was lifted."""
+        return self._known.get(name)
+
+    def known(self) -> Iterable[Share]:
+        """Every share that may hold units."""
+        return self._known.values()
 
     def update(self, limits: Limits, budget: Budget) -> None:
         """The document or a command changed what holds; shares that still exist are kept."""
@@ -71,24 +83,30 @@ class Account:
             ("monthly", windows.month, self._budget.monthly_nanousd),
             ("total", windows.total, self._budget.total_nanousd),
         ]
-        kept = {share.name: share for share in self.shares}
+        # A share outlives its limit: what runs gives its units back to it, and if the limit comes
+        # again, the coordinator still knows what this worker holds.
+        current = {"", *windows}
+        self._known = {
+            name: share for name, share in self._known.items() if name.rsplit("/", 1)[1] in current
+        }
         names = [
             (pool_name(self.name, measure, window), measure)
             for measure, window, limit in wanted
             if limit is not None
         ]
-        self.shares = tuple(kept.get(name) or Share(name, measure) for name, measure in names)
+        for name, measure in names:
+            self._known.setdefault(name, Share(name, measure))
+        self.shares = tuple(self._known[name] for name, _ in names)
         self.turns_at = wall + next_window_s(wall) if self.has_budget else math.inf
 
 
 class Ticket:
     """What one admitted request holds."""
 
-    __slots__ = ("nanousd", "taken", "tokens", "used_nanousd", "used_tokens")
+    __slots__ = ("nanousd", "taken", "used_nanousd", "used_tokens")
 
-    def __init__(self, taken: list[tuple[Share, int]], tokens: int, nanousd: int | None) -> None:
+    def __init__(self, taken: list[tuple[Share, int]], nanousd: int | None) -> None:
         self.taken = taken
-        self.tokens = tokens
         self.nanousd = nanousd
         """Money reserved; None: no price is known."""
         self.used_tokens = 0
@@ -125,9 +143,10 @@ def admit(x: "Exchange") -> Short | None:
     hall, ask, route = x.hall, x.ask, x.route
     assert route is not None
     tenant, key = hall.accounts_of(x.caller)
-    wall = hall.wall()
-    if hall.journal.trouble is not None:
-        raise hall.journal.trouble
+    wall = x.wall
+    trouble = hall.journal.trouble
+    if trouble is not None:
+        raise trouble
     output = 0
     if ask.api.generates:
         limit = route.info.reserve_output if ask.output_limit is None else ask.output_limit
@@ -143,15 +162,19 @@ def admit(x: "Exchange") -> Short | None:
             reason="price-unknown",
         )
     taken: list[tuple[Share, int]] = []
-    for share in tenant.shares_at(wall) + key.shares_at(wall):
-        amount = _amount(share.measure, tokens, money or 0)
-        if not share.take(amount):
-            for other, units in taken:
-                other.free += units
-            return Short(share, amount - share.free)
-        taken.append((share, amount))
-    x.ticket = Ticket(taken, tokens, money)
-    route.retries.request(hall.now())
+    for account in (tenant, key):
+        shares = account.shares if wall < account.turns_at else account.shares_at(wall)
+        for share in shares:
+            measure = share.measure
+            amount = 1 if measure in _ONE_EACH else tokens if measure == "tpm" else money or 0
+            if share.free < amount:
+                for other, units in taken:
+                    other.free += units
+                return Short(share, amount - share.free)
+            share.free -= amount
+            taken.append((share, amount))
+    x.ticket = Ticket(taken, money)
+    route.retries.request(x.begun_at)
     route.counters.in_flight += 1
     return None
 
@@ -205,9 +228,3 @@ def refusal_of(x: "Exchange", short: Short) -> PlaneError:
         next_step="Ask for fewer tokens, or ask the vendor for a higher budget.",
         reason=reason,
     )
-
-
-def _amount(measure: Measure, tokens: int, money: int) -> int:
-    if measure in ("rpm", "concurrency"):
-        return 1
-    return tokens if measure == "tpm" else money

@@ -52,7 +52,7 @@ class Attempt:
         self.target = decision.target
         x.attempts += 1
         self.id = f"{x.id}.{x.attempts}"
-        self.price = self.target.price_at(x.hall.wall()).price
+        self.price = self.target.price_at(x.wall).price
         self.connection: UpstreamConnection | None = None
         self._cancel_dial: Callable[[], None] | None = None
         self.phase: Phase = "connect"
@@ -81,21 +81,22 @@ class Attempt:
         x = self.x
         x.attempt = self
         ask, hall, target = x.ask, x.hall, self.target
+        info, caller = target.info, x.caller
         hall.journal.append(
-            Opened(
-                id=self.id,
-                request=x.id,
-                at=hall.wall(),
-                tenant=x.caller.tenant,
-                key=x.caller.id,
-                model=ask.model,
-                target=target.info.name,
-                upstream_model=target.info.model,
-                cause=self.decision.cause,
-                input_estimate=ask.input_estimate,
-                output_limit=x.output_limit,
-                reserved_nanousd=x.ticket.nanousd if x.ticket is not None else None,
-                price=self.price,
+            Opened(  # by position: a third of the time of keywords; the order is the type's
+                self.id,
+                x.id,
+                x.wall,
+                caller.tenant,
+                caller.id,
+                ask.model,
+                info.name,
+                info.model,
+                self.decision.cause,
+                ask.input_estimate,
+                x.output_limit,
+                x.ticket.nanousd if x.ticket is not None else None,
+                self.price,
             )
         )
         target.in_flight += 1

@@ -5,6 +5,7 @@ something happened, so that a request costs no task and a chunk of a stream cost
 waits only for `Moment`s: units granted, an attempt over, the client gone.
 """
 
+import logging
 import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from towplane.gateway.receive import Ask
     from towplane.gateway.request import Request
     from towplane.tenants.keys import KeyRecord
+
+_log = logging.getLogger("towplane.gateway")
 
 GONE = "gone"
 """The client went away."""
@@ -42,9 +45,31 @@ def moment() -> Generator[None, Moment, Moment]:
 class Exchange:
     """A request and what has become of it so far."""
 
-    __slots__ = ("_moments", "_running", "_walk", "answered", "ask", "attempt", "attempts",
-                 "caller", "connection", "denied", "ends_at", "gone", "hall", "id", "keep_alive",
-                 "output_limit", "request", "route", "ticket", "tried", "waits_until")  # fmt: skip
+    __slots__ = (
+        "_moments",
+        "_running",
+        "_walk",
+        "answered",
+        "ask",
+        "attempt",
+        "attempts",
+        "begun_at",
+        "caller",
+        "connection",
+        "denied",
+        "ends_at",
+        "gone",
+        "hall",
+        "id",
+        "keep_alive",
+        "output_limit",
+        "request",
+        "route",
+        "ticket",
+        "tried",
+        "waits_until",
+        "wall",
+    )  # fmt: skip
 
     ask: "Ask"
     caller: "KeyRecord"
@@ -54,6 +79,10 @@ class Exchange:
         self.connection = connection
         self.request = request
         self.id = hall.ids.next()
+        self.begun_at = hall.now()
+        """Monotonic time at which the line began with it."""
+        self.wall = hall.wall()
+        """The same moment by the wall clock: its windows, prices and dates."""
         self.route: RouteState | None = None
         self.ticket: Ticket | None = None
         self.denied: Denied | None = None
@@ -155,6 +184,15 @@ class Exchange:
 
     # Private
 
+    def _fail(self, error: Exception) -> None:
+        """The line has a fault of its own: say so, in the log and to the client."""
+        _log.error("request %s: the line failed", self.id, exc_info=error)
+        self.keep_alive = False
+        if self.attempt is not None and not self.attempt.is_over:
+            self.attempt.cancel()
+        if not self.answered:
+            self.refuse(PlaneError("The plane failed.", next_step="Try again.", reason="fault"))
+
     def _step(self, what: Moment | None) -> None:
         walk = self._walk
         assert walk is not None
@@ -163,7 +201,9 @@ class Exchange:
             walk.send(what)  # type: ignore[arg-type]  # the first step of a coroutine takes None
             while self._moments:
                 walk.send(self._moments.pop(0))
-        except StopIteration:
+        except Exception as error:  # noqa: BLE001  # the door: one request must not end the worker
+            if not isinstance(error, StopIteration):
+                self._fail(error)
             self._walk = None
             self._moments.clear()
             self.hall.exchanges.discard(self)

@@ -223,8 +223,11 @@ class Hall:
         if token is None:
             token = key or b""
         else:
-            scheme, _, token = token.partition(b" ")
-            token = token.strip() if scheme.lower() == b"bearer" else b""
+            if token.startswith(b"Bearer "):
+                token = token[7:].strip()
+            else:
+                scheme, _, token = token.partition(b" ")
+                token = token.strip() if scheme.lower() == b"bearer" else b""
             if key is not None and key != token:
                 raise Unauthorised(
                     "Two different keys were sent.",
@@ -237,7 +240,9 @@ class Hall:
         """The accounts of the key's tenant and of the key."""
         pair = self._pairs.get(key.id)
         if pair is None:
-            tenant = self.keyring.tenants[key.tenant]
+            tenant = self.keyring.tenants.get(key.tenant)
+            if tenant is None:
+                raise Unauthorised("The tenant of this key is gone.", reason="key-unknown")
             pair = self._pairs[key.id] = (
                 self._account(f"tenant/{tenant.name}", tenant.limits, tenant.budget),
                 self._account(f"key/{key.id}", key.limits, key.budget),
@@ -246,10 +251,8 @@ class Hall:
 
     def may_use(self, key: KeyRecord, model: str) -> bool:
         """Whether this key may ask for this model."""
-        tenant = self.keyring.tenants[key.tenant]
-        return (tenant.models is None or model in tenant.models) and (
-            key.models is None or model in key.models
-        )
+        tenant = self.keyring.tenants[key.tenant].models
+        return (tenant is None or model in tenant) and (key.models is None or model in key.models)
 
     def may_be_unpriced(self, x: Exchange) -> bool:
         """Whether the tenant may spend from a budget on a model without a price."""
@@ -452,12 +455,10 @@ class Hall:
 
     def _share(self, pool: str) -> Share | None:
         account = self._accounts.get(pool.rsplit("/", 2)[0])
-        if account is None:
-            return None
-        return next((share for share in account.shares if share.name == pool), None)
+        return account.find(pool) if account is not None else None
 
     def _return_stale_rates(self, now: float) -> None:
         for account in self._accounts.values():
-            for share in account.shares:
+            for share in account.known():
                 if share.measure in RATES and share.free > 0 and now > share.fresh_until:
                     self.tell(Returned(share.name, share.unused()))

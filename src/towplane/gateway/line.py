@@ -20,7 +20,7 @@ __all__ = ["walk"]
 async def walk(x: Exchange) -> None:
     """Take one request from its last byte to the last byte of its answer."""
     try:
-        api = APIS.get(x.request.path())
+        api = APIS.get(x.request.url) or APIS.get(x.request.path())
         if api is None or x.request.method != b"POST":
             listing.answer(x)
             return
@@ -29,15 +29,13 @@ async def walk(x: Exchange) -> None:
         resolve(x)
         while (short := admit(x)) is not None:
             await _units(x, short)
-        decision = route(x)
+        await _attempts(x, route(x))
+        account_request(x)
     except PlaneError as refusal:
-        settle(x)
         account_refusal(x, refusal)
         x.refuse(refusal)
-        return
-    await _attempts(x, decision)
-    settle(x)
-    account_request(x)
+    finally:
+        settle(x)
 
 
 async def _units(x: Exchange, short: Short) -> None:

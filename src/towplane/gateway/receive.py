@@ -42,6 +42,7 @@ _flag = msgspec.json.Decoder(bool | None)
 _count = msgspec.json.Decoder(int | None)
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
+_TRUE = msgspec.Raw(b"true")
 _USAGE_ASKED = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -123,7 +124,7 @@ def receive(api: Api, body: Sequence[bytes]) -> Ask:
 def _read_generation(ask: Ask) -> None:
     fields = ask.fields
     stream = fields.get("stream")
-    if stream is not None and _read(_flag, stream, "stream", "true or false"):
+    if stream is not None and _is_true(stream):
         ask.stream = True
         options = fields.get("stream_options")
         ask.wants_usage = options is not None and _wants_usage(options)
@@ -137,6 +138,10 @@ def _read_generation(ask: Ask) -> None:
     samples = fields.get("n")
     if samples is not None:
         ask.samples = min(max(_read(_count, samples, "n", "a whole number") or 1, 1), 128)
+
+
+def _is_true(stream: msgspec.Raw) -> bool:
+    return stream == _TRUE or bool(_read(_flag, stream, "stream", "true or false"))
 
 
 def _wants_usage(options: msgspec.Raw) -> bool:

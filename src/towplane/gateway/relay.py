@@ -14,7 +14,7 @@ import msgspec
 
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError, ProtocolError, ServerError, Upstream
-from towplane.parts.sse import cut, events
+from towplane.parts.sse import cut, first_event
 from towplane.tenants.events import Progress
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ _WHOLE_BYTES = 1024 * 1024
 """An answer in one piece is kept up to this size; a larger one is passed on as it comes."""
 _TAIL_BYTES = 64 * 1024
 """Of a larger one this much of the end is kept, where the usage stands."""
+
+
+_MARK = b"\ndata: {"
+_SIGNS = (b'"finish_reason":"', b'"usage":{', b'"error":', b"[DONE]")
+"""What an event that is more than a token holds, in JSON written without spaces. Quotes are escaped
+inside strings, so that none of the first three can be part of a text."""
 
 
 class _CachedTokens(msgspec.Struct):
@@ -169,7 +175,7 @@ class StreamRelay(Relay):
     """Server-sent events."""
 
     __slots__ = ("_carry", "_drops_usage", "_failed", "_finished", "_held", "_held_bytes",
-                 "_is_compact", "_last", "_mark", "_note_at")  # fmt: skip
+                 "_is_compact", "_last", "_note_at")  # fmt: skip
 
     def __init__(self, attempt: "Attempt") -> None:
         super().__init__(attempt)
@@ -182,7 +188,6 @@ class StreamRelay(Relay):
         self._failed: Upstream | None = None
         self._is_compact = False
         """This server writes JSON without spaces, so bytes can be searched for."""
-        self._mark = b"\ndata: {"
         self._drops_usage = not self.x.ask.wants_usage
         self._note_at = 1
 
@@ -199,18 +204,7 @@ class StreamRelay(Relay):
                 if not end:
                     return
                 payload = payload[:end]
-        done = False
-        if (
-            self._is_compact
-            and self.tokens
-            and b'"finish_reason":"' not in payload
-            and b'"usage":{' not in payload
-            and b'"error":' not in payload
-            and b"[DONE]" not in payload
-        ):
-            tokens = payload.count(self._mark) + payload.startswith(self._mark[1:])
-        else:
-            payload, tokens, done = self._inspect(payload)
+        payload, tokens, done = self._look(payload)
         if tokens:
             self._count(tokens)
         if done or whole:
@@ -231,12 +225,23 @@ class StreamRelay(Relay):
             self.write(self._last)
             self.break_stream(None if error is self._failed else error)
 
-    def _inspect(self, payload: bytes) -> tuple[bytes, int, bool]:
-        """Look into every event: what is relayed of it, its tokens, whether the end is there."""
+    def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
+        """What is relayed of whole events, their tokens, and whether the end is among them."""
+        if self._is_compact and self.tokens and _plain_end(payload, 0) == len(payload):
+            return payload, self._count_events(payload, 0, len(payload)), False
         kept: list[bytes] = []
-        tokens = 0
+        tokens = start = 0
         done = False
-        for raw, data in events(payload):
+        while start < len(payload):
+            if self._is_compact and (self.tokens or tokens):
+                end = _plain_end(payload, start)
+                if end > start:
+                    tokens += self._count_events(payload, start, end)
+                    kept.append(payload[start:end])
+                    start = end
+                    continue
+            raw, data = first_event(payload, start)
+            start += len(raw)
             if data == b"[DONE]":
                 done = self._finished = True
             elif data:
@@ -249,6 +254,11 @@ class StreamRelay(Relay):
                     tokens += any(choice.is_token() for choice in chunk.choices)
             kept.append(raw)
         return b"".join(kept), tokens, done
+
+    def _count_events(self, payload: bytes, start: int, end: int) -> int:
+        """Events with JSON; line ends within JSON are escaped, so the mark is never inside."""
+        count = payload.count(_MARK, max(start - 1, 0), end)
+        return count + (start == 0 and payload.startswith(_MARK[1:]))
 
     def _decode(self, data: bytes) -> _Chunk | None:
         """One chunk; None for one of a shape we do not know, which counts as a token."""
@@ -272,7 +282,7 @@ class StreamRelay(Relay):
                 )
             elif choice.finish_reason is not None:
                 self._finished = True
-        if not self._is_compact and b'"choices":[' in data:
+        if b'"choices":[' in data and b'"finish_reason": ' not in data:
             self._is_compact = True
         return chunk
 
@@ -395,6 +405,19 @@ class WholeRelay(Relay):
                 closing = tail.rfind(b"}", opening, closing)
             else:
                 return
+
+
+def _plain_end(payload: bytes, start: int) -> int:
+    """Up to where events hold nothing but tokens: the border before the first that may not."""
+    end = len(payload)
+    for sign in _SIGNS:
+        found = payload.find(sign, start, end)
+        if found >= 0:
+            end = found
+    if end == len(payload):
+        return end
+    border = max(payload.rfind(b"\n\n", start, end) + 2, payload.rfind(b"\n\r\n", start, end) + 3)
+    return max(border, start) if border > 2 else start
 
 
 def _estimate_tokens(body: bytes) -> int:

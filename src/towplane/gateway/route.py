@@ -48,7 +48,7 @@ def resolve(x: Exchange) -> None:
 def route(x: Exchange) -> Decision:
     """The first target. Raises NoTarget, saying why each of them cannot answer."""
     assert x.route is not None
-    decision = _choose(x.hall.now(), x.route, tried=(), cause="first")
+    decision = _choose(x.begun_at, x.route, tried=(), cause="first")
     if decision is None:
         now = x.hall.now()
         states = [t for group in x.route.groups for t, _ in group]

@@ -5,7 +5,6 @@ which the standard allows too, is not used by any engine or provider and is not 
 """
 
 import re
-from collections.abc import Iterator
 
 _BORDER = re.compile(rb"\r?\n\r?\n")
 
@@ -17,22 +16,19 @@ def cut(buffer: bytes) -> int:
     return max(end if end > 1 else 0, crlf if crlf > 2 else 0)
 
 
-def events(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Each event of a block of whole events: its bytes as they came, and its data.
+def first_event(block: bytes, start: int = 0) -> tuple[bytes, bytes]:
+    """The event that begins at `start`: its bytes as they came, and its data.
 
     Data is empty for comments and for events without a `data` line; several lines are joined by LF.
     """
-    start = 0
-    for border in _BORDER.finditer(block):
-        raw = block[start : border.end()]
-        start = border.end()
-        yield raw, _data(raw)
-    if start < len(block):
-        raw = block[start:]
-        yield raw, _data(raw)
+    border = _BORDER.search(block, start)
+    raw = block[start : border.end() if border is not None else len(block)]
+    return raw, _data(raw)
 
 
 def _data(raw: bytes) -> bytes:
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
+        return raw[6:-2]  # one line ended by LF: nearly all there are
     lines = [
         line[5:].removeprefix(b" ")
         for line in raw.replace(b"\r\n", b"\n").split(b"\n")
