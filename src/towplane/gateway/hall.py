@@ -26,6 +26,7 @@ from towplane.gateway.messages import (
     Reported,
     Returned,
     RouteInfo,
+    RouteReport,
     Snapshot,
     TargetInfo,
     TargetReport,
@@ -39,6 +40,7 @@ from towplane.parts.errors import Unauthorised
 from towplane.parts.ids import RequestIds
 from towplane.routing.breaker import Breaker
 from towplane.routing.retry_budget import RetryBudget
+from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.routing.spec import Slo
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
@@ -100,6 +102,20 @@ class TargetState:
     def park(self, until: float) -> None:
         """It asked to be left alone."""
         self._parked_until = max(self._parked_until, until)
+
+    def report(self, now: float) -> TargetReport:
+        """How it stands."""
+        breaker = self.breaker.standing(now)
+        return TargetReport(
+            name=self.info.name,
+            in_flight=self.in_flight,
+            breaker=breaker.state,
+            attempts=self.attempts,
+            failures=self.failures,
+            is_probing=breaker.is_probing,
+            probe_in_s=breaker.probe_in_s,
+            parked_s=max(0.0, self._parked_until - now),
+        )
 
     def price_at(self, wall: float) -> DatedPrice:
         """The price of a moment and how long it holds."""
@@ -303,7 +319,7 @@ class Hall:
             for place in group
         }
         self.targets = {
-            info.name: self._target(info, Breaker(breakers[info.name]))
+            info.name: self._target(info, breakers[info.name])
             for info in snapshot.targets
             if info.name in breakers
         }
@@ -372,9 +388,10 @@ class Hall:
             in_flight=len(self.exchanges),
             connections=len(self.connections),
             samples=samples,
-            targets=[
-                TargetReport(name, t.in_flight, t.breaker.state, t.attempts, t.failures)
-                for name, t in self.targets.items()
+            targets=[target.report(now) for target in self.targets.values()],
+            routes=[
+                RouteReport(model, route.turn + 1, route.retries.left(now))
+                for model, route in self.routes.items()
             ],
         )
 
@@ -428,12 +445,14 @@ class Hall:
         if account is not None:
             account.update(limits, budget)
 
-    def _target(self, info: TargetInfo, breaker: Breaker) -> TargetState:
+    def _target(self, info: TargetInfo, breaker: BreakerSpec) -> TargetState:
         pool = self._pool(info)
         state = self.targets.get(info.name)
         if state is None or state.pool is not pool:
-            return TargetState(info, pool, breaker)  # a restarted engine has a clean record
+            # A restarted engine has a clean record.
+            return TargetState(info, pool, Breaker(breaker))
         state.update(info)
+        state.breaker.retune(breaker)
         return state
 
     def _pool(self, info: TargetInfo) -> TargetPool:

@@ -151,6 +151,21 @@ class TargetReport(msgspec.Struct, array_like=True):
     breaker: str
     attempts: int
     failures: int
+    is_probing: bool = False
+    """Its breaker is half-open and an attempt probes it."""
+    probe_in_s: float = 0.0
+    """Seconds until its open breaker lets an attempt probe."""
+    parked_s: float = 0.0
+    """Seconds for which it asked to be left alone."""
+
+
+class RouteReport(msgspec.Struct, array_like=True):
+    """How one worker stands with a route."""
+
+    model: str
+    turn: int
+    """The number of the next choice."""
+    retries_left: float
 
 
 class Reported(msgspec.Struct, tag="reported"):
@@ -162,6 +177,7 @@ class Reported(msgspec.Struct, tag="reported"):
     connections: int
     samples: list[Sample]
     targets: list[TargetReport]
+    routes: list[RouteReport] = []
 
 
 ToWorker = Snapshot | Granted | Recall | Report | Drain

@@ -10,11 +10,26 @@ caller's choice; an answer that blames the client (4xx) must not be reported as 
 """
 
 from collections import deque
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from towplane.routing.spec import Breaker as BreakerSpec
 
 State = Literal["closed", "open", "half-open"]
+
+
+class Standing(NamedTuple):
+    """A breaker at a moment."""
+
+    state: State
+    probe_in_s: float
+    """Seconds until an open one lets an attempt probe; 0 for the others."""
+    is_probing: bool
+    """Half-open, and the one attempt that it lets through is under way."""
+
+    @property
+    def admits(self) -> bool:
+        """Whether an attempt may start."""
+        return not self.is_probing and self.probe_in_s <= 0
 
 
 class Breaker:
@@ -50,6 +65,16 @@ class Breaker:
             self.state = "half-open"
             self._probing = False
         return self.state == "half-open" and not self._probing
+
+    def standing(self, now: float) -> Standing:
+        """How it stands, for those who only look: changes nothing."""
+        return Standing(self.state, self.retry_after_s(now), self._probing)
+
+    def retune(self, spec: BreakerSpec) -> None:
+        """Other settings hold from now on; what it has seen stays."""
+        self._spec = spec
+        if self.state == "closed":
+            self._open_s = spec.open_s
 
     def started(self) -> None:
         """An attempt starts; in half-open it is the only probe."""
