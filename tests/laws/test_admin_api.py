@@ -130,7 +130,8 @@ async def test_every_get_answers_and_fits_its_declared_type(
     for endpoint in ENDPOINTS:
         if endpoint.method != "GET" or endpoint.path == "/now":
             continue
-        answer = await open_port.get("/api/v1" + endpoint.path.replace("{tenant}", "default"))
+        path = endpoint.path.format(tenant="default", model="chat")
+        answer = await open_port.get("/api/v1" + path)
         assert answer.status_code == 200, endpoint.path
         assert msgspec.json.decode(answer.content, type=endpoint.answer)
 
@@ -186,6 +187,15 @@ async def test_keys_are_made_rotated_listed_and_revoked(
     assert SECRET not in listed.text
 
 
+async def test_a_model_whose_name_holds_a_slash_is_explained(
+    open_port: httpx.AsyncClient, view: FakePlaneView
+) -> None:
+    view.state.routes[0].model = "vendor/chat"
+    answer = await open_port.get("/api/v1/routing/vendor%2Fchat/explain")
+    assert answer.json()["model"] == "vendor/chat"
+    assert (await open_port.get("/api/v1/routing/vendor/chat/explain")).json() == answer.json()
+
+
 async def test_tenants_are_made_once(open_port: httpx.AsyncClient) -> None:
     wanted = {"name": "acme", "budget": {"monthly": 5}}
     assert (await open_port.post("/api/v1/tenants", json=wanted)).status_code == 201
@@ -202,6 +212,7 @@ async def test_tenants_are_made_once(open_port: httpx.AsyncClient) -> None:
         ("PUT", "/api/v1/tenants", 405, "bad_request"),
         ("GET", "/api/v1/tenants/nobody/keys", 404, "not_found"),
         ("DELETE", "/api/v1/keys/none", 404, "not_found"),
+        ("GET", "/api/v1/routing/nothing/explain", 404, "not_found"),
         ("GET", "/api/v1/usage?by=colour", 400, "bad_request"),
         ("GET", "/api/v1/usage?bye=tenant", 400, "bad_request"),
         ("GET", "/api/v1/status?verbose=1", 400, "bad_request"),

@@ -53,7 +53,7 @@ def admin_app(desk: Desk, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
             Route("/readyz", _readyz(desk)),
             Route(f"{BASE}/openapi.json", _openapi(desk)),
             *(
-                Route(BASE + endpoint.path, _endpoint(desk, endpoint), methods=[endpoint.method])
+                Route(_pattern(endpoint), _endpoint(desk, endpoint), methods=[endpoint.method])
                 for endpoint in ENDPOINTS
             ),
             *pages,
@@ -65,6 +65,11 @@ def admin_app(desk: Desk, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
         },
     )
     return Guard(app, desk.gate)
+
+
+def _pattern(endpoint: Endpoint) -> str:
+    """The name of a model may hold `/`."""
+    return BASE + endpoint.path.replace("{model}", "{model:path}")
 
 
 def _metrics(desk: Desk) -> _Handler:

@@ -18,6 +18,7 @@ from towplane.api.views import (
     Now,
     PlaneStatus,
     PlaneView,
+    RouteExplanation,
     RouteView,
     TargetView,
     TenantRow,
@@ -135,6 +136,10 @@ async def _routes(call: Call) -> RouteList:
     return RouteList(routes=call.view.status().routes)
 
 
+async def _explain(call: Call) -> RouteExplanation:
+    return await call.view.explain(call.path["model"])
+
+
 async def _tenants(call: Call) -> TenantList:
     return TenantList(tenants=await call.view.tenancy.tenants())
 
@@ -178,6 +183,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "/engines", "Replicas of the engines", _engines, EngineList),
     Endpoint("GET", "/targets", "Places that can answer", _targets, TargetList),
     Endpoint("GET", "/routing", "Models and their routes", _routes, RouteList),
+    Endpoint(
+        "GET",
+        "/routing/{model}/explain",
+        "Where the next request for a model goes, and why",
+        _explain,
+        RouteExplanation,
+        fails=("not_found",),
+    ),
     Endpoint("GET", "/tenants", "Tenants", _tenants, TenantList),
     Endpoint(
         "POST",

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
+from towplane.routing.explain import Explanation
 from towplane.tenants.ledger import UsageBy, UsageRow
 from towplane.tenants.spec import Budget, Limits
 
@@ -26,6 +27,7 @@ __all__ = [
     "Now",
     "PlaneStatus",
     "PlaneView",
+    "RouteExplanation",
     "RouteView",
     "Slos",
     "TargetState",
@@ -37,6 +39,7 @@ __all__ = [
     "UsageRow",
     "WantedKey",
     "WantedTenant",
+    "WorkerExplanation",
     "WorkerView",
 ]
 
@@ -133,6 +136,25 @@ class RouteView(Struct, kw_only=True):
     """`PROVIDER/MODEL`, or the name of an engine, which stands for all its replicas."""
     fallback: list[str] = []
     slo: Slos = field(default_factory=Slos)
+
+
+class WorkerExplanation(Explanation, kw_only=True):
+    """What one worker would do with a request for a model; each chooses by itself."""
+
+    number: int
+    retries_left: float
+    """Retries that the route's budget allows this worker now."""
+
+
+class RouteExplanation(Struct, kw_only=True):
+    """How a model's route is decided now."""
+
+    model: str
+    choose: str
+    attempts: int
+    """How many one request may have."""
+    workers: list[WorkerExplanation]
+    """Those that serve."""
 
 
 class LedgerView(Struct, kw_only=True):
@@ -290,4 +312,8 @@ class PlaneView(Protocol):
 
     async def samples(self) -> list[Sample]:
         """What the workers have counted, merged over the living and the dead."""
+        ...
+
+    async def explain(self, model: str) -> RouteExplanation:
+        """How the route of a model is decided now; NotFound where there is none."""
         ...

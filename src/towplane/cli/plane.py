@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from towplane.api.tenancy import Tenancy
-from towplane.api.views import PlaneStatus
+from towplane.api.views import PlaneStatus, RouteExplanation
 from towplane.cli import read_model as views
+from towplane.cli.explanation import make_explanation
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document import Document, DocumentError
@@ -202,6 +203,12 @@ class RunningPlane:
         """What the workers have counted."""
         await self.fleet.report()
         return self.fleet.tally.merged()
+
+    async def explain(self, model: str) -> RouteExplanation:
+        """How the route of a model is decided now, as each worker stands."""
+        await self.fleet.report()
+        assert self.fleet.snapshot is not None
+        return make_explanation(self.fleet.snapshot, self.fleet.workers, model)
 
     # Private: opening
 

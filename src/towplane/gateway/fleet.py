@@ -97,7 +97,8 @@ class Fleet:
         self._sockets: list[socket.socket] = []
         self._lives: dict[int, _Life] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._snapshot: Snapshot | None = None
+        self.snapshot: Snapshot | None = None
+        """What the workers decide by."""
         self._next_id = 0
         self._serial = 0
         self._ending = False
@@ -133,7 +134,7 @@ class Fleet:
 
     def push(self, snapshot: Snapshot) -> None:
         """What is decided by from now on."""
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self.coordinator.apply(snapshot.tenants, snapshot.keys)
         for life in self._lives.values():
             self._send(life, snapshot)
@@ -197,8 +198,8 @@ class Fleet:
         life = await self._spawn(listening)
         status.state, status.pid, status.since = "starting", life.child.pid, self._clock.wall()
         self._lives[life.id] = life
-        if self._snapshot is not None:
-            self._send(life, self._snapshot)
+        if self.snapshot is not None:
+            self._send(life, self.snapshot)
         await self._listen(life, status)
         ended = await life.child.wait()
         del self._lives[life.id]

@@ -14,6 +14,7 @@ from towplane.api.views import (
     LedgerView,
     NewKey,
     PlaneStatus,
+    RouteExplanation,
     RouteView,
     Slos,
     TargetView,
@@ -22,11 +23,13 @@ from towplane.api.views import (
     UsageRow,
     WantedKey,
     WantedTenant,
+    WorkerExplanation,
     WorkerView,
 )
 from towplane.monitoring.catalogue import CATALOGUE, edges
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, NotFound
+from towplane.routing.explain import Seen, explain
 from towplane.tenants.spec import Budget, Limits
 
 __all__ = ["SECRET", "START", "FakePlaneView", "a_status"]
@@ -171,6 +174,19 @@ class FakePlaneView:
     async def samples(self) -> list[Sample]:
         """The samples as they were set."""
         return self.counted
+
+    async def explain(self, model: str) -> RouteExplanation:
+        """One worker, and every target of the route well, whatever the state says."""
+        route = next((route for route in self.state.routes if route.model == model), None)
+        if route is None:
+            raise NotFound(f"there is no route for the model {model}")
+        steps = [route.targets, *([step] for step in route.fallback)]
+        groups = [[Seen(name=name) for name in names] for names in steps]
+        found = explain(route.choose, groups, turn=0, most=3)
+        worker = WorkerExplanation(
+            number=0, retries_left=10.0, groups=found.groups, steps=found.steps
+        )
+        return RouteExplanation(model=model, choose=route.choose, attempts=3, workers=[worker])
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         """The rows as they were set, whatever was asked."""
