@@ -111,7 +111,12 @@ class Exchange:
         self._step(None)
 
     def resume(self, what: Moment) -> None:
-        """Something happened; while the line is running it is told when it waits next."""
+        """Something happened; while the line is running it is told when it waits next.
+
+        Units may come for one that has ended: it was late, or its client left.
+        """
+        if self._walk is None:
+            return
         self._moments.append(what)
         if not self._running:
             self._step(self._moments.pop(0))
