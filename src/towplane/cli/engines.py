@@ -9,7 +9,7 @@ from towplane.cli.options import DEFAULT_FILE, File, Json
 if TYPE_CHECKING:
     from towplane.api.views import EngineView
     from towplane.controller.status import ReplicaStatus
-    from towplane.document import Document
+    from towplane.document.load import Document
 
 __all__ = ["app"]
 
@@ -30,7 +30,7 @@ def list_(file: File = DEFAULT_FILE, json: Json = False) -> None:
     From the running plane; when none runs, from the document and what an earlier one has left.
     """
     from towplane.cli.output import Output
-    from towplane.document import load_file
+    from towplane.document.load import load_file
 
     document = load_file(file)
     output = Output(json=json)
@@ -58,19 +58,10 @@ def list_(file: File = DEFAULT_FILE, json: Json = False) -> None:
 
 
 def _ask_plane(document: "Document") -> "list[EngineView] | None":
-    import os
-    from pathlib import Path
-
     from towplane.api.endpoints import EngineList
-    from towplane.cli.running import fetch, find_running
-    from towplane.parts.secrets import resolve_secret
+    from towplane.cli.running import ask, locate_document
 
-    running = find_running(Path(document.plane.data_dir))
-    if running is None:
-        return None
-    reference = document.plane.admin.token
-    token = resolve_secret(reference, os.environ) if reference is not None else None
-    answer = fetch(running, "/api/v1/engines", EngineList, token)
+    answer = ask(locate_document(document), "/api/v1/engines", EngineList)
     return answer.engines if answer is not None else None
 
 

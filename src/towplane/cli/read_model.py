@@ -17,8 +17,8 @@ from towplane.api.views import (
     WorkerView,
 )
 from towplane.controller.status import ReplicaStatus
-from towplane.document import Document
-from towplane.document import DocumentError as Refusal
+from towplane.document.load import Document
+from towplane.document.problems import DocumentError as Refusal
 from towplane.document.plane import Plane
 from towplane.gateway.fleet import Fleet, WorkerStatus
 from towplane.gateway.snapshot import provider_targets
@@ -35,6 +35,7 @@ __all__ = [
     "error_of",
     "errors_of",
     "make_status",
+    "route_view",
 ]
 
 
@@ -134,8 +135,19 @@ def make_status(
         workers=[_worker(worker) for worker in running.fleet.workers],
         engines=[_engine(replica) for replica in replicas],
         targets=_targets(plane, replicas, running.fleet),
-        routes=[_route(model, spec) for model, spec in plane.routing.items()],
+        routes=[route_view(model, spec) for model, spec in plane.routing.items()],
         ledger=running.ledger_state.view(lag),
+    )
+
+
+def route_view(model: str, spec: RouteSpec) -> RouteView:
+    """One route, as the document has it."""
+    return RouteView(
+        model=model,
+        choose=spec.choose,
+        targets=[_place(target, model) for target in spec.targets],
+        fallback=[step if isinstance(step, str) else _place(step, model) for step in spec.fallback],
+        slo=Slos(ttft_s=spec.slo.ttft_s, itl_s=spec.slo.itl_s, total_s=spec.slo.total_s),
     )
 
 
@@ -217,16 +229,6 @@ def _routes_of(plane: Plane, name: str) -> list[str]:
         for model, spec in plane.routing.items()
         if any(_place(step, model) == name for step in _steps(spec))
     ]
-
-
-def _route(model: str, spec: RouteSpec) -> RouteView:
-    return RouteView(
-        model=model,
-        choose=spec.choose,
-        targets=[_place(target, model) for target in spec.targets],
-        fallback=[step if isinstance(step, str) else _place(step, model) for step in spec.fallback],
-        slo=Slos(ttft_s=spec.slo.ttft_s, itl_s=spec.slo.itl_s, total_s=spec.slo.total_s),
-    )
 
 
 def _steps(spec: RouteSpec) -> list[TargetSpec]:

@@ -5,20 +5,46 @@ not answer at its address is not running, whatever is written down.
 """
 
 import http.client
+import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from towplane.parts.errors import NotAllowed, PlaneError, Unavailable
-from towplane.parts.secrets import Sealed
+from towplane.parts.errors import (
+    NotAllowed,
+    NotFound,
+    NotReady,
+    NotRunning,
+    PlaneError,
+    Unavailable,
+)
+from towplane.parts.secrets import Sealed, resolve_secret
 
-__all__ = ["Running", "fetch", "find_running"]
+if TYPE_CHECKING:
+    from towplane.document.load import Document
+    from towplane.document.problems import DocumentError
+
+__all__ = [
+    "Running",
+    "Whereabouts",
+    "ask",
+    "ask_running",
+    "fetch",
+    "find_running",
+    "locate",
+    "locate_document",
+]
 
 T = TypeVar("T")
 
 ANSWER_WITHIN_S = 10.0
+
+_DATA_DIR = re.compile(r"""^data_dir:[ ]*["']?([^"'#\s]+)""", re.MULTILINE)
+_TOKEN = re.compile(r"""\btoken:[ ]*["']?((?:env|file):[^"'#,}\s]+)""")
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -27,6 +53,82 @@ class Running(msgspec.Struct, frozen=True):
     pid: int
     serving: str
     admin: str
+
+
+class _Said(msgspec.Struct):
+    """An error of the admin API, as `api.errors` writes it."""
+
+    code: str
+    message: str
+    next: str = ""
+
+
+class _Refusal(msgspec.Struct):
+    error: _Said
+
+
+_KINDS: dict[str, type[PlaneError]] = {kind.code: kind for kind in (NotFound, NotReady)}
+"""Errors that a command can do something with; others are just said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What a document says of where its plane is to be found."""
+
+    file: Path
+    data_dir: Path
+    token: str | None
+    """A reference, as the document has it."""
+    refusal: "DocumentError | None" = None
+    """Why the document as it is now would not run."""
+
+
+def locate(file: Path) -> Whereabouts:
+    """Where the plane of a document is. A document that is wrong must not hide the plane that still
+    runs on an older one, so its lines are looked at when it cannot be read as a whole.
+    """
+    from towplane.document.problems import DocumentError
+    from towplane.document.load import load_file
+
+    try:
+        return locate_document(load_file(file))
+    except DocumentError as refusal:
+        if not file.is_file():
+            raise
+        text = file.read_bytes().decode(errors="replace")
+        folder = _DATA_DIR.search(text)
+        token = _TOKEN.search(text)
+        data_dir = file.parent / (folder[1] if folder else ".towplane")
+        return Whereabouts(file, data_dir, token[1] if token else None, refusal)
+
+
+def locate_document(document: "Document") -> Whereabouts:
+    """Where the plane of a document is that is right."""
+    plane = document.plane
+    return Whereabouts(Path(document.file), Path(plane.data_dir), plane.admin.token)
+
+
+def ask(where: Whereabouts, path: str, answer: type[T]) -> T | None:
+    """GET of the admin API; None: no plane runs there."""
+    running = find_running(where.data_dir)
+    if running is None:
+        return None
+    token = resolve_secret(where.token, os.environ) if where.token is not None else None
+    return fetch(running, path, answer, token)
+
+
+def ask_running(where: Whereabouts, path: str, answer: type[T]) -> T:
+    """As `ask`, for what only a running plane can say. Raises NotRunning."""
+    found = ask(where, path, answer)
+    if found is not None:
+        return found
+    if where.refusal is not None:
+        raise where.refusal
+    raise NotRunning(
+        f"no plane runs with the data_dir {where.data_dir}",
+        next_step=f"start one with `towplane up -f {where.file}`; one that is starting is found as "
+        "soon as its admin port answers",
+    )
 
 
 def find_running(data_dir: Path) -> Running | None:
@@ -63,7 +165,7 @@ def fetch(running: Running, path: str, answer: type[T], token: Sealed | None = N
             next_step="use the document that the plane runs with, and the same token",
         )
     if reply.status != 200:
-        raise PlaneError(f"the plane at {running.admin} answered {reply.status} to {path}")
+        raise _error_of(running, path, reply.status, body)
     try:
         return msgspec.json.decode(body, type=answer)
     except msgspec.DecodeError as error:
@@ -71,3 +173,11 @@ def fetch(running: Running, path: str, answer: type[T], token: Sealed | None = N
             f"the plane at {running.admin} speaks another version: {error}",
             next_step="use the towplane that the plane was started with",
         ) from error
+
+
+def _error_of(running: Running, path: str, status: int, body: bytes) -> PlaneError:
+    try:
+        said = msgspec.json.decode(body, type=_Refusal).error
+    except msgspec.DecodeError:
+        return PlaneError(f"the plane at {running.admin} answered {status} to {path}")
+    return _KINDS.get(said.code, PlaneError)(said.message, next_step=said.next)

@@ -7,7 +7,7 @@
       Upstream    a target did not answer as it should
         Unavailable · Overloaded · RateLimited · Rejected · ServerError · ProtocolError · TimedOut
       Platform    the plane cannot do what it should
-        NoTarget · NotReady · OutOfSpace · BadDocument · Conflict · Unsupported
+        NoTarget · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict · Unsupported
 
 `CODES` maps each code to its HTTP status and exit code; nothing else in the plane does.
 """
@@ -183,6 +183,12 @@ class NotReady(Platform):
     retry: Retry = "later"
 
 
+class NotRunning(Platform):
+    """No plane runs with this data_dir."""
+
+    code = "not_running"
+
+
 class OutOfSpace(Platform):
     """The disk is full; what requests use could not be accounted, so none is taken."""
 
@@ -230,6 +236,7 @@ CODES: dict[str, tuple[int, int]] = {
     "timed_out": (504, EXIT_WORLD),
     "no_target": (503, EXIT_WORLD),
     "not_ready": (503, EXIT_WORLD),
+    "not_running": (503, EXIT_WORLD),
     "out_of_space": (503, EXIT_WORLD),
     "bad_document": (400, EXIT_USAGE),
     "secret_missing": (500, EXIT_WORLD),

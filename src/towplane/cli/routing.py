@@ -1,0 +1,126 @@
+"""The noun `routing`: which models are served, by whom, and where the next request goes."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from towplane.cli.options import DEFAULT_FILE, File, Json
+from towplane.cli.output import Output
+
+if TYPE_CHECKING:
+    from towplane.api.views import TargetView, WorkerExplanation
+
+__all__ = ["app"]
+
+app = typer.Typer(name="routing", no_args_is_help=True, help="The routes of the plane's models.")
+
+
+@app.callback()
+def routing() -> None:
+    """The routes of the plane's models."""
+
+
+@app.command("list")
+def list_routes(file: File = DEFAULT_FILE, json: Json = False) -> None:
+    """List every model with its targets and its fallback chain.
+
+    From the running plane; when none runs, from the document.
+    """
+    from towplane.api.endpoints import RouteList, TargetList
+    from towplane.cli.read_model import route_view
+    from towplane.cli.running import ask, locate
+    from towplane.document import load_file
+
+    output = Output(json=json)
+    where = locate(file)
+    found = ask(where, "/api/v1/routing", RouteList)
+    targets = ask(where, "/api/v1/targets", TargetList) if found is not None else None
+    if found is not None and targets is not None:
+        routes, states = found.routes, targets.targets
+    else:
+        document = load_file(file)
+        routes = [route_view(model, spec) for model, spec in document.plane.routing.items()]
+        states = []
+        output.note("the plane is not running: this is what the document wants")
+    output.object({"running": targets is not None, "routes": routes, "targets": states})
+    output.table(
+        ["model", "choose", "targets", "fallback"],
+        [
+            [
+                route.model,
+                route.choose,
+                ", ".join(_say_target(name, states) for name in route.targets),
+                ", ".join(_say_target(name, states) for name in route.fallback) or None,
+            ]
+            for route in routes
+        ],
+        empty="the document has no routes",
+    )
+
+
+@app.command("explain")
+def explain(
+    model: Annotated[str, typer.Argument(help="The name that clients ask for.")],
+    file: File = DEFAULT_FILE,
+    json: Json = False,
+) -> None:
+    """Say where the next request for a model goes, and why, in each worker of the running plane."""
+    from urllib.parse import quote
+
+    from towplane.api.views import RouteExplanation
+    from towplane.cli.running import ask_running, locate
+
+    output = Output(json=json)
+    path = f"/api/v1/routing/{quote(model, safe='')}/explain"
+    found = ask_running(locate(file), path, RouteExplanation)
+    output.object(found)
+    output.lines(f"{found.model}: {found.choose}, at most {found.attempts} attempts a request")
+    for worker in found.workers:
+        _show(output, worker)
+    if not found.workers:
+        output.lines("", "no worker serves, so nobody would take a request")
+
+
+def _show(output: Output, worker: "WorkerExplanation") -> None:
+    output.lines("", f"worker {worker.number}", style="bold")
+    output.table(
+        ["group", "target", "weight", "in flight", "score", "usable"],
+        [
+            [
+                f"fallback {group.number}" if group.number else "targets",
+                place.target,
+                place.weight,
+                place.in_flight,
+                None if place.score is None else f"{place.score:.3g}",
+                "yes" if place.usable else f"no: {place.why_not}",
+            ]
+            for group in worker.groups
+            for place in group.places
+        ],
+        empty="this route has no target now",
+    )
+    output.lines("")
+    if not worker.steps:
+        output.lines("No target is usable: a request would be refused with 503, no-target.")
+        return
+    first, *others = worker.steps
+    output.lines(f"The next request goes to {first.target} ({_cause(first.cause)}{first.reason}).")
+    for step in others:
+        output.lines(f"  if that fails: {step.target} ({step.cause}; {step.reason})")
+    if others:
+        output.lines(f"  retries that the budget allows now: {int(worker.retries_left)}")
+
+
+def _cause(cause: str) -> str:
+    return "" if cause == "first" else f"{cause}; "
+
+
+def _say_target(name: str, targets: "list[TargetView]") -> str:
+    """A target or an engine, with its state where it is not ready."""
+    states = {
+        target.state
+        for target in targets
+        if name in (target.name, target.name.rpartition("/")[0] if target.kind == "engine" else "")
+    }
+    unwell = sorted(states - {"ready"})
+    return f"{name} ({', '.join(unwell)})" if unwell else name
