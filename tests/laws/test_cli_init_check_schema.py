@@ -12,7 +12,7 @@ from towplane.cli import init as init_noun
 from towplane.cli import main as command
 from towplane.cli.init import DOCUMENT
 from towplane.cli.output import Output
-from towplane.document import load_file
+from towplane.document.load import load_file
 from towplane.parts.errors import CODES, Conflict, NoTarget
 
 

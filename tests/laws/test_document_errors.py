@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from towplane.document import DocumentError, Problem, load_file, parse_document
+from towplane.document.load import load_file, parse_document
 from towplane.document.nodes import MOST_BYTES, MOST_DEPTH
+from towplane.document.problems import DocumentError, Problem
 from towplane.document.resolve import find_missing, resolve_secrets
 
 GOOD = """\

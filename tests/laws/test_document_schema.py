@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from towplane.cli.init import DOCUMENT
-from towplane.document import DocumentError, Plane, parse_document
 from towplane.document.docstrings import field_docs
 from towplane.document.kinds import describe
+from towplane.document.load import parse_document
 from towplane.document.nodes import Mapping, Node, Scalar, Sequence, read_nodes
+from towplane.document.plane import Plane
+from towplane.document.problems import DocumentError
 from towplane.document.reference import make_reference
 from towplane.document.schema import make_schema
 

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from towplane.document import Document, DocumentError
+from towplane.document.load import Document
+from towplane.document.problems import DocumentError
 from towplane.document.watch import watch_document
 
 FIRST = "plane: first\n"

@@ -20,7 +20,8 @@ def check(
     json: Json = False,
 ) -> None:
     """Find every error in plane.yaml at once."""
-    from towplane.document import DocumentError, load_file
+    from towplane.document.load import load_file
+    from towplane.document.problems import DocumentError
     from towplane.document.resolve import find_missing
 
     document = load_file(file)

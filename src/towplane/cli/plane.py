@@ -7,7 +7,6 @@ changes comes back here and goes out to the workers as a new snapshot.
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -24,17 +23,16 @@ from towplane.api.tenancy import Tenancy
 from towplane.api.views import PlaneStatus, RouteExplanation
 from towplane.cli import read_model as views
 from towplane.cli.explanation import make_explanation
+from towplane.cli.front import Front
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
-from towplane.document import Document, DocumentError
+from towplane.document.load import Document
+from towplane.document.problems import DocumentError
 from towplane.document.resolve import resolve_secrets
 from towplane.document.watch import watch_document
-from towplane.gateway.fleet import Fleet
 from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
-from towplane.parts.clock import Clock
 from towplane.parts.errors import Conflict, PlaneError
-from towplane.parts.secrets import Sealed
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.first_key import ensure_first_key
@@ -61,19 +59,20 @@ _log = logging.getLogger("towplane.plane")
 class RunningPlane:
     """Life: construct → start → (document changes) → stop."""
 
-    def __init__(self, document: Document, path: Path) -> None:
+    def __init__(self, document: Document, path: Path, front: Front) -> None:
         self._path = path
         self.document = views.DocumentState(document, path)
         self.plane = document.plane
-        self.data_dir = Path(document.plane.data_dir)
+        self.data_dir = front.data_dir
         self.started_at = time.time()
-        self.serving = ""
+        self.fleet = front.fleet
+        self.serving = front.serving
         self.admin = ""
         self.first_key: str | None = None
         self.ledger_state = views.LedgerState()
-        self._clock = Clock()
-        self._lock = -1
-        self._secrets: dict[str, Sealed] = {}
+        self._clock = front.clock
+        self._lock = front.lock
+        self._secrets = front.secrets
         self._tenants: list[TenantRecord] = []
         self._keys: list[KeyRecord] = []
         self._accounts_version = -1
@@ -85,12 +84,6 @@ class RunningPlane:
         self._admin: AdminServer | None = None
         self.pid = os.getpid()
         self._database: Database | None = None
-        self.fleet = Fleet(
-            journal_root=self.data_dir / "journal",
-            clock=self._clock,
-            spent=self._spent,
-            recover=self._recover,
-        )
         self.controller = Controller(
             self.plane,
             self.data_dir,
@@ -103,16 +96,8 @@ class RunningPlane:
 
     async def start(self) -> None:
         """Open everything; returns when the serving port answers. Raises PlaneError."""
-        self._secrets = resolve_secrets(self.document.current, os.environ)
-        self._take_lock()
-        host, _, port = self.plane.gateway.listen.rpartition(":")
-        self.fleet.open(host.strip("[]"), int(port), self.plane.gateway.workers)
-        scheme = "https" if self.plane.gateway.tls is not None else "http"
-        shown = f"[{self.fleet.address[0]}]" if ":" in host else self.fleet.address[0]
-        self.serving = f"{scheme}://{shown}:{self.fleet.address[1]}"
-        self.fleet.start()  # their interpreters start while we open the ledger
-        await asyncio.sleep(0)
         self._open_books()
+        self.fleet.keep_books(spent=self._spent, recover=self._recover)
         await self.controller.start()
         self._push()
         await self.fleet.serving()
@@ -151,10 +136,9 @@ class RunningPlane:
         if self._database is not None:
             await asyncio.to_thread(self._fold_all)
             self._database.close()
-        if self._lock >= 0:
-            with contextlib.suppress(FileNotFoundError):
-                (self.data_dir / "plane.json").unlink()
-            os.close(self._lock)
+        with contextlib.suppress(FileNotFoundError):
+            (self.data_dir / "plane.json").unlink()
+        os.close(self._lock)
 
     def kill(self) -> NoReturn:
         """End at once; engines and workers go with this process, by the kernel's hand."""
@@ -211,18 +195,6 @@ class RunningPlane:
         return make_explanation(self.fleet.snapshot, self.fleet.workers, model)
 
     # Private: opening
-
-    def _take_lock(self) -> None:
-        self.data_dir.mkdir(parents=True, exist_ok=True)
-        path = self.data_dir / "plane.lock"
-        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(
-                f"Another plane is running with {self.data_dir}.",
-                next_step="`towplane status` shows it; stop it, or set another data_dir.",
-            ) from None
 
     def _open_books(self) -> None:
         database = self._database = Database(self.data_dir / "ledger.sqlite")

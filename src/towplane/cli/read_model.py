@@ -18,8 +18,8 @@ from towplane.api.views import (
 )
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
-from towplane.document.problems import DocumentError as Refusal
 from towplane.document.plane import Plane
+from towplane.document.problems import DocumentError as Refusal
 from towplane.gateway.fleet import Fleet, WorkerStatus
 from towplane.gateway.snapshot import provider_targets
 from towplane.parts.errors import PlaneError

@@ -29,7 +29,7 @@ def list_routes(file: File = DEFAULT_FILE, json: Json = False) -> None:
     from towplane.api.endpoints import RouteList, TargetList
     from towplane.cli.read_model import route_view
     from towplane.cli.running import ask, locate
-    from towplane.document import load_file
+    from towplane.document.load import load_file
 
     output = Output(json=json)
     where = locate(file)

@@ -87,8 +87,8 @@ def locate(file: Path) -> Whereabouts:
     """Where the plane of a document is. A document that is wrong must not hide the plane that still
     runs on an older one, so its lines are looked at when it cannot be read as a whole.
     """
-    from towplane.document.problems import DocumentError
     from towplane.document.load import load_file
+    from towplane.document.problems import DocumentError
 
     try:
         return locate_document(load_file(file))

@@ -44,7 +44,7 @@ Models = Annotated[
 
 def open_accounts(file: Path) -> "Accounts":
     """The accounts of the document at `file`."""
-    from towplane.document import load_file
+    from towplane.document.load import load_file
     from towplane.parts.storage import Database
     from towplane.tenants.accounts import Accounts
 
@@ -57,7 +57,7 @@ def open_accounts(file: Path) -> "Accounts":
 
 def open_ledger(file: Path) -> "Ledger":
     """The ledger of the document at `file`."""
-    from towplane.document import load_file
+    from towplane.document.load import load_file
     from towplane.parts.storage import Database
     from towplane.tenants.ledger import Ledger
 

@@ -30,14 +30,19 @@ def up(file: File = DEFAULT_FILE, json: Json = False) -> int:
 async def _up(path: Path, output: Output) -> int:
     import asyncio
 
-    from towplane.cli.plane import RunningPlane
-    from towplane.document import load_file
+    from towplane.cli.front import open_front
+    from towplane.document.load import load_file
 
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("towplane").setLevel(logging.INFO if output.json else logging.WARNING)
-    running = RunningPlane(load_file(path), path)
+    document = load_file(path)
+    front = await open_front(document)
+
+    from towplane.cli.plane import RunningPlane  # the workers' interpreters start meanwhile
+
+    running = RunningPlane(document, path, front)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

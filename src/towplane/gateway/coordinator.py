@@ -61,10 +61,11 @@ class _Entry:
 class Coordinator:
     """Grants units of every limit to the workers."""
 
-    def __init__(self, *, clock: Clock, tell: Tell, spent: Spent) -> None:
+    def __init__(self, *, clock: Clock, tell: Tell, spent: Spent | None = None) -> None:
         self._clock = clock
         self._tell = tell
-        self._spent = spent
+        self.spent = spent
+        """Asked when a budget's pool is made; set before the first worker serves."""
         self._tenants: Mapping[str, TenantRecord] = {}
         self._keys: Mapping[str, KeyRecord] = {}
         self._entries: dict[str, _Entry] = {}
@@ -142,7 +143,8 @@ class Coordinator:
         is_budget = entry.measure in _BUDGETS
         spent = 0
         if is_budget:
-            spent, entry.before = await self._spent(entry.account, entry.window)
+            assert self.spent is not None
+            spent, entry.before = await self.spent(entry.account, entry.window)
         limit = self._limit(entry.account, entry.measure)
         ends_at = _end_of(entry.window) if is_budget else math.inf
         entry.pool = Pool(entry.measure, limit, spent=spent, ends_at=ends_at)

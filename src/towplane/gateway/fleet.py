@@ -34,12 +34,13 @@ from towplane.gateway.worker import BACKLOG
 from towplane.monitoring.merge import Tally
 from towplane.parts import process
 from towplane.parts.clock import Clock
-from towplane.parts.errors import Platform
+from towplane.parts.errors import PlaneError, Platform
 from towplane.tenants.windows import Account
 
 __all__ = ["Fleet", "WorkerStatus"]
 
 REPORT_WAIT_S = 2.0
+_RECOVER_AGAIN_S = 2.0
 _RESTART_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Waits before a restart, by how many times in a row the worker ended before it served."""
 
@@ -77,26 +78,25 @@ class _Life:
 
 
 class Fleet:
-    """All workers. `recover` folds a dead worker's journal and says what it spent."""
+    """All workers. Life: construct → open → start → keep_books → push, again and again → stop."""
 
     def __init__(
         self,
         *,
         journal_root: Path,
         clock: Clock,
-        spent: Spent,
-        recover: Recover,
     ) -> None:
         self._root = journal_root
         self._clock = clock
-        self._recover = recover
-        self.coordinator = Coordinator(clock=clock, tell=self._tell, spent=spent)
+        self._recover: Recover | None = None
+        self.coordinator = Coordinator(clock=clock, tell=self._tell)
         self.workers: list[WorkerStatus] = []
         self.tally = Tally()
         self.address = ("", 0)
         self._sockets: list[socket.socket] = []
         self._lives: dict[int, _Life] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._settling: set[asyncio.Task[None]] = set()
         self.snapshot: Snapshot | None = None
         """What the workers decide by."""
         self._next_id = 0
@@ -125,12 +125,18 @@ class Fleet:
             ) from None
         self.address = (host, port)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start every worker; they serve once they have a snapshot."""
         loop = asyncio.get_running_loop()
         for number, listening in enumerate(self._sockets):
             self.workers.append(WorkerStatus(number))
-            self._tasks.append(loop.create_task(self._keep(number, listening)))
+            life = await self._spawn(listening)
+            self._tasks.append(loop.create_task(self._keep(number, listening, life)))
+
+    def keep_books(self, *, spent: Spent, recover: Recover) -> None:
+        """Where the ledger is: `recover` folds a dead worker's journal and says what it spent."""
+        self._recover = recover
+        self.coordinator.spent = spent
 
     def push(self, snapshot: Snapshot) -> None:
         """What is decided by from now on."""
@@ -177,25 +183,28 @@ class Fleet:
         for life in lives:
             life.child.kill()
         await asyncio.gather(*self._tasks)
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=_RECOVER_AGAIN_S)
 
     # Private
 
-    async def _keep(self, number: int, listening: socket.socket) -> None:
-        """Keep one worker alive."""
+    async def _keep(self, number: int, listening: socket.socket, life: _Life) -> None:
+        """Keep one worker alive, from its first life on."""
         status = self.workers[number]
         failures = 0
-        while not self._ending:
+        while True:
+            await self._live(status, life)
+            if self._ending:
+                break
+            failures = 0 if life.incarnation else failures + 1
             await asyncio.sleep(_RESTART_S[min(failures, len(_RESTART_S) - 1)])
             if self._ending:
                 break
-            has_served = await self._live(status, listening)
-            failures = 0 if has_served else failures + 1
-            status.restarts += not self._ending
-        status.state = "down"
+            status.restarts += 1
+            life = await self._spawn(listening)
 
-    async def _live(self, status: WorkerStatus, listening: socket.socket) -> bool:
-        """One life of a worker, to the recovery of its journal; whether it ever served."""
-        life = await self._spawn(listening)
+    async def _live(self, status: WorkerStatus, life: _Life) -> None:
+        """One life of a worker, to its end; its journal is recovered while the next one starts."""
         status.state, status.pid, status.since = "starting", life.child.pid, self._clock.wall()
         self._lives[life.id] = life
         if self.snapshot is not None:
@@ -209,9 +218,23 @@ class Fleet:
         status.state, status.pid, status.report = "down", None, None
         for future in life.waiting.values():
             future.cancel()
-        spent = await self._recover(life.incarnation) if life.incarnation else {}
+        if life.incarnation:
+            task = asyncio.get_running_loop().create_task(self._settle(life))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, life: _Life) -> None:
+        """Recover a dead worker's journal, however often that takes, and free what it held."""
+        assert self._recover is not None
+        while True:
+            try:
+                spent = await self._recover(life.incarnation)
+            except PlaneError as error:
+                _log.error("journal %s: %s %s", life.incarnation, error.say, error.next_step)
+                await asyncio.sleep(_RECOVER_AGAIN_S)
+            else:
+                break
         self.coordinator.worker_died(life.id, spent)
-        return bool(life.incarnation)
 
     async def _spawn(self, listening: socket.socket) -> _Life:
         ours, theirs = socket.socketpair()
