@@ -16,7 +16,11 @@ request is refused only when no unit is left anywhere, and no more units are out
 
 Units of a rate come back a minute after they were granted; a share of a rate is therefore given
 back when it has not been used for `RATE_SHARE_S`. Units in use come back when the request ends
-(concurrency) or never within their window (money spent). Pure: the clock is passed in.
+(concurrency) or never within their window (money spent). What a request reserved of a rate and did
+not use belongs to the minute in which it was taken: it goes back to the pool with its age, and is
+never used again by the worker, because the pool may have lent it anew. What an answer cost above
+its reservation is a debt: it is told to the pool before more is asked for, and is the one thing
+that can bring more out than the limit. Pure: the clock is passed in.
 """
 
 import math
@@ -30,6 +34,17 @@ RATE_SHARE_S = 1.0
 """How long a worker may keep unused units of a rate; the error of the window is this long."""
 
 RATES: frozenset[Measure] = frozenset(("rpm", "tpm"))
+
+
+class _Grant:
+    """Units of a rate granted to a worker."""
+
+    __slots__ = ("amount", "at", "worker")
+
+    def __init__(self, at: float, worker: int, amount: int) -> None:
+        self.at = at
+        self.worker = worker
+        self.amount = amount
 
 
 class Pool:
@@ -47,14 +62,15 @@ class Pool:
         self.ends_at = ends_at
         """Wall clock at which the window is over and the pool can be forgotten."""
         self.held: dict[int, int] = {}
-        """By worker: units granted and not returned (for a rate: kept only to know whom to ask)."""
-        self._grants: deque[tuple[float, int]] = deque()
+        """By worker: units granted and not returned (of a rate: in the last minute)."""
+        self._grants: deque[_Grant] = deque()
 
     def free(self, now: float) -> int:
         """Units that can be granted now."""
-        if self.measure in RATES:
-            while self._grants and self._grants[0][0] <= now - RATE_WINDOW_S - RATE_SHARE_S:
-                self.out -= self._grants.popleft()[1]
+        oldest = now - RATE_WINDOW_S - RATE_SHARE_S
+        while self._grants and self._grants[0].at <= oldest:
+            grant = self._grants.popleft()
+            self._take_back(grant.worker, grant.amount)
         return self.limit - self.out
 
     def grant(self, worker: int, need: int, now: float, *, workers: int) -> int:
@@ -63,29 +79,36 @@ class Pool:
         if free < need:
             return 0
         amount = max(need, free // (2 * workers) if workers > 1 else free)
-        self.out += amount
-        self.held[worker] = self.held.get(worker, 0) + amount
-        if self.measure in RATES:
-            self._grants.append((now, amount))
+        self._give(worker, amount, now)
         return amount
 
-    def give_back(self, worker: int, amount: int) -> None:
-        """Unused units come back. For a rate they are taken off the newest grants."""
-        self.held[worker] = self.held.get(worker, 0) - amount
-        self.out -= amount
-        if self.measure not in RATES:
-            return
-        while amount > 0 and self._grants:
-            at, granted = self._grants.pop()
-            if granted > amount:
-                self._grants.append((at, granted - amount))
-            amount -= granted
+    def give_back(self, worker: int, amount: int, now: float, *, age_s: float = 0.0) -> None:
+        """Units come back that were taken `age_s` ago and not used; below 0, a debt is told.
+
+        Units of a rate come back to the grants that they can have come from, the newest first; what
+        is found in none of them came back a minute after it was granted.
+        """
+        if amount < 0:
+            self._give(worker, -amount, now)
+        elif self.measure not in RATES:
+            self._take_back(worker, amount)
+        else:
+            for grant in reversed(self._grants):
+                if amount <= 0:
+                    break
+                if grant.worker == worker and grant.at <= now - age_s:
+                    units = min(grant.amount, amount)
+                    grant.amount -= units
+                    amount -= units
+                    self._take_back(worker, units)
 
     def worker_died(self, worker: int, *, spent: int) -> None:
-        """A worker is gone; `spent` is the money that its journal says it spent."""
-        held = self.held.pop(worker, 0)
+        """A worker is gone; `spent` is the money that its journal says it spent.
+
+        Of a rate nobody knows what it used: all that it got comes back with its minute.
+        """
         if self.measure not in RATES:
-            self.out -= held - spent
+            self.out -= self.held.pop(worker, 0) - spent
 
     def retry_after_s(self, need: int, now: float, wall: float) -> float | None:
         """When `need` units may be free again; None if never."""
@@ -96,36 +119,63 @@ class Pool:
         if self.measure not in RATES:
             return self.ends_at - wall if math.isfinite(self.ends_at) else None
         missing = need - self.free(now)
-        for at, amount in self._grants:
-            missing -= amount
+        for grant in self._grants:
+            missing -= grant.amount
             if missing <= 0:
-                return max(0.0, at + RATE_WINDOW_S + RATE_SHARE_S - now)
+                return max(0.0, grant.at + RATE_WINDOW_S + RATE_SHARE_S - now)
         return 0.0
+
+    def _give(self, worker: int, amount: int, now: float) -> None:
+        self.out += amount
+        self.held[worker] = self.held.get(worker, 0) + amount
+        if self.measure in RATES:
+            self._grants.append(_Grant(now, worker, amount))
+
+    def _take_back(self, worker: int, amount: int) -> None:
+        self.out -= amount
+        left = self.held.get(worker, 0) - amount
+        if left:
+            self.held[worker] = left
+        else:
+            self.held.pop(worker, None)
 
 
 class Share:
     """What one worker holds of one pool."""
 
-    __slots__ = ("ends_at", "free", "fresh_until", "measure", "name")
+    __slots__ = ("_past", "free", "fresh_until", "measure", "name")
 
-    def __init__(self, name: str, measure: Measure, *, ends_at: float = math.inf) -> None:
+    def __init__(self, name: str, measure: Measure) -> None:
         self.name = name
         """The pool's name, the same at both ends."""
         self.measure = measure
-        self.ends_at = ends_at
         self.free = 0
         """Units held and not in use; below 0 when an answer cost more than was reserved."""
         self.fresh_until = 0.0
+        self._past: dict[int, int] = {}
+        """Units of a rate that were taken and not used, by the second in which they were taken."""
 
-    def take(self, amount: int) -> bool:
-        """Take units, or nothing at all."""
-        if self.free < amount:
-            return False
-        self.free -= amount
-        return True
+    def settle(self, amount: int, taken_at: float) -> None:
+        """A request that took units leaves `amount` of them unused, or used more than it took."""
+        if amount > 0 and self.measure in RATES:
+            second = math.ceil(taken_at)
+            self._past[second] = self._past.get(second, 0) + amount
+        else:
+            self.free += amount
 
     def unused(self) -> int:
-        """Hand over all that is not in use, for the coordinator."""
-        amount = max(self.free, 0)
-        self.free -= amount
+        """Hand over all that is not in use, for the coordinator; a debt is below 0."""
+        amount, self.free = self.free, 0
         return amount
+
+    def debt(self) -> int:
+        """Hand over what was used and not held: 0 or less."""
+        return self.unused() if self.free < 0 else 0
+
+    def past(self, now: float) -> list[tuple[int, float]]:
+        """Hand over what of a rate was taken and not used: amounts and their ages."""
+        if not self._past:
+            return []
+        found = [(amount, max(0.0, now - second)) for second, amount in self._past.items()]
+        self._past.clear()
+        return found

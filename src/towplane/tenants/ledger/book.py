@@ -8,6 +8,8 @@ recovery takes only journals whose writer is dead, and doing it twice changes no
 
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +27,7 @@ from towplane.tenants.journal.reader import START, Batch, JournalReader, Positio
 from towplane.tenants.ledger import usage as questions
 from towplane.tenants.ledger.crash import request_of, settle_crashed
 from towplane.tenants.ledger.fold import apply, decode_opened
+from towplane.tenants.ledger.names import NamesBook
 from towplane.tenants.ledger.schema import open_schema
 from towplane.tenants.ledger.usage import UsageBy, UsageRow
 from towplane.tenants.windows import Account
@@ -37,8 +40,8 @@ _SAVE_POSITION = (
     "orphans = orphans + excluded.orphans"
 )
 _PRUNE = (
-    "DELETE FROM attempts WHERE id IN "
-    "(SELECT id FROM attempts WHERE at_us < ? ORDER BY at_us LIMIT ?)"
+    "DELETE FROM attempt_numbers WHERE id IN "
+    "(SELECT id FROM attempt_numbers WHERE at_us < ? ORDER BY at_us LIMIT ?)"
 )
 
 
@@ -78,6 +81,7 @@ class Ledger:
         self._database = database
         self._root = journal_root
         self._positions: dict[str, Position | None] = {}  # None: recovered, nothing will follow
+        self._names = NamesBook()
         self._folding = threading.Lock()
 
     def fold(self, limit: int = 5000) -> FoldResult:
@@ -206,12 +210,12 @@ class Ledger:
         if not moved:
             return FoldResult(is_end=is_end)
         events = opened = settled = bad = orphans = 0
-        with self._database.write() as connection:
+        with self._writing() as connection:
             stored = _positions(connection)
             for incarnation, start, batch in moved:
                 if stored.get(incarnation, START) != start:
                     continue  # another process was faster
-                applied = apply(connection, incarnation, batch.events)
+                applied = apply(connection, self._names, incarnation, batch.events)
                 connection.exec_driver_sql(
                     _SAVE_POSITION, (incarnation, *batch.position, batch.bad, applied.orphans)
                 )
@@ -224,15 +228,25 @@ class Ledger:
         self._positions.update(stored)
         return FoldResult(events, opened, settled, bad, orphans, is_end)
 
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """One transaction; when it fails, the numbers it gave to names are none."""
+        try:
+            with self._database.write() as connection:
+                yield connection
+        except BaseException:
+            self._names.forget()
+            raise
+
     def _settle_open(self, incarnation: str, now: float) -> Recovered:
-        with self._database.write() as connection:
+        with self._writing() as connection:
             rows = connection.exec_driver_sql(
                 "SELECT opened, output FROM open_attempts WHERE incarnation = ?", (incarnation,)
             ).all()
             left = [(decode_opened(opened), output) for opened, output in rows]
             answered = _answered(connection, {request_of(opened.id) for opened, _ in left})
             ends = settle_crashed(left, answered=answered, now=now)
-            apply(connection, incarnation, ends)
+            apply(connection, self._names, incarnation, ends)
             connection.exec_driver_sql(
                 "INSERT INTO journals VALUES (?, ?, ?, 0, 0, ?) ON CONFLICT (incarnation) "
                 "DO UPDATE SET finished_us = coalesce(finished_us, excluded.finished_us)",
@@ -281,7 +295,7 @@ def _answered(connection: sa.Connection, requests: set[str]) -> set[str]:
         request
         for request in requests
         if connection.exec_driver_sql(
-            "SELECT 1 FROM attempts WHERE id > ? AND id < ? AND final",
+            "SELECT 1 FROM attempt_numbers WHERE id > ? AND id < ? AND final",
             (f"{request}.", f"{request}/"),  # `/` follows `.`: all attempts of the request
         ).first()
     }

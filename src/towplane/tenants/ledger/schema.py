@@ -11,8 +11,10 @@ from towplane.parts.errors import Unsupported
 from towplane.parts.storage import Database
 
 __all__ = [
+    "CREATE_ATTEMPTS",
     "HEAD",
-    "attempts",
+    "attempt_names",
+    "attempt_numbers",
     "audit",
     "journals",
     "keys",
@@ -24,11 +26,15 @@ __all__ = [
     "usage_by_day",
 ]
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest step of `tenants/migrations/versions`."""
 
 metadata = sa.MetaData()
 _Text, _Int, _Blob = sa.Text, sa.BigInteger, sa.LargeBinary
+
+
+_NAMES = ("tenant", "key", "model", "target", "upstream_model", "cause", "outcome", "usage")
+_NUMBERS = ("status", "input", "cached_input", "output", "cost_nanousd", "ttft_us", "duration_us")
 
 
 def _whole(name: str) -> "sa.Column[int]":
@@ -39,20 +45,29 @@ def _text(name: str) -> "sa.Column[str]":
     return sa.Column(name, _Text, nullable=False)
 
 
-attempts = sa.Table(
-    "attempts",  # settled, never changed again; the request is the id up to its last dot
+attempt_names = sa.Table(
+    "attempt_names",  # what attempts have in common, each combination once: see `names`
+    metadata,
+    sa.Column("names", sa.Integer, primary_key=True),
+    *(_text(name) for name in _NAMES),
+    sa.UniqueConstraint(*_NAMES),
+)
+
+attempt_numbers = sa.Table(
+    "attempt_numbers",  # settled, never changed again; the request is the id up to its last dot
     metadata,
     sa.Column("id", _Text, primary_key=True),
-    _whole("at_us"),
-    *(_text(name) for name in ("tenant", "key", "model", "target", "upstream_model", "cause")),
-    *(_text(name) for name in ("outcome", "usage")),
-    _whole("final"),
-    sa.Column("status", _Int),
-    *(sa.Column(name, _Int) for name in ("input", "cached_input", "output", "cost_nanousd")),
-    *(sa.Column(name, _Int) for name in ("ttft_us", "duration_us")),
+    *(_whole(name) for name in ("at_us", "names", "final")),
+    *(sa.Column(name, _Int) for name in _NUMBERS),
     sa.Index("attempts_by_time", "at_us"),
     sqlite_with_rowid=False,
 )
+
+CREATE_ATTEMPTS = (  # S608: the names come from this file
+    f"CREATE VIEW attempts AS SELECT id, at_us, {', '.join(_NAMES)}, "  # noqa: S608
+    f"final, {', '.join(_NUMBERS)} FROM attempt_numbers JOIN attempt_names USING (names)"
+)
+"""One row per settled attempt, as everybody reads it."""
 
 open_attempts = sa.Table(
     "open_attempts",  # opened and not settled: running now, or left behind by a crash
@@ -136,6 +151,7 @@ def open_schema(database: Database) -> None:
     with database.write() as connection:
         if not sa.inspect(connection).has_table("alembic_version"):  # another process was first
             metadata.create_all(connection)
+            connection.exec_driver_sql(CREATE_ATTEMPTS)
             connection.exec_driver_sql(
                 "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
                 "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
