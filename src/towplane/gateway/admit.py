@@ -66,12 +66,14 @@ class Account:
         """Every share that may hold units."""
         return self._known.values()
 
-    def update(self, limits: Limits, budget: Budget) -> None:
-        """The document or a command changed what holds; shares that still exist are kept."""
-        if (limits, budget) != (self.limits, self._budget):
-            self.limits, self._budget = limits, budget
-            self.has_budget = budget != Budget()
-            self.turns_at = 0.0
+    def update(self, limits: Limits, budget: Budget) -> bool:
+        """The document or a command says what holds; whether that is something new."""
+        if (limits, budget) == (self.limits, self._budget):
+            return False
+        self.limits, self._budget = limits, budget
+        self.has_budget = budget != Budget()
+        self.turns_at = 0.0
+        return True
 
     def _turn(self, wall: float) -> None:
         windows = windows_at(wall)
@@ -103,10 +105,13 @@ class Account:
 class Ticket:
     """What one admitted request holds."""
 
-    __slots__ = ("nanousd", "taken", "used_nanousd", "used_tokens")
+    __slots__ = ("nanousd", "taken", "taken_at", "used_nanousd", "used_tokens")
 
-    def __init__(self, taken: list[tuple[Share, int]], nanousd: int | None) -> None:
+    def __init__(
+        self, taken: list[tuple[Share, int]], taken_at: float, nanousd: int | None
+    ) -> None:
         self.taken = taken
+        self.taken_at = taken_at
         self.nanousd = nanousd
         """Money reserved; None: no price is known."""
         self.used_tokens = 0
@@ -173,7 +178,7 @@ def admit(x: "Exchange") -> Short | None:
                 return Short(share, amount - share.free)
             share.free -= amount
             taken.append((share, amount))
-    x.ticket = Ticket(taken, money)
+    x.ticket = Ticket(taken, x.begun_at, money)
     route.retries.request(x.begun_at)
     route.counters.in_flight += 1
     return None
@@ -191,7 +196,7 @@ def settle(x: "Exchange") -> None:
         if measure == "concurrency":
             share.free += amount
         elif measure == "tpm":
-            share.free += amount - ticket.used_tokens
+            share.settle(amount - ticket.used_tokens, ticket.taken_at)
         elif measure != "rpm":
             share.free += amount - ticket.used_nanousd
 

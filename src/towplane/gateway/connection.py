@@ -47,7 +47,7 @@ instead of a reset (RFC 9112, section 9.6)."""
 class Connection(asyncio.Protocol):
     """The server's side of one client connection."""
 
-    __slots__ = ("_body_bytes", "_flaw", "_hall", "_head_bytes", "_header_count", "_in_head",
+    __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_header_count", "_in_head",
                  "_parser", "_pieces", "_queue", "_request", "_wire_bytes", "closing", "deadline",
                  "exchange", "on_body", "paused", "transport", "waits_for")  # fmt: skip
 
@@ -60,6 +60,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._flaw: PlaneError | None = None
         self._in_head = True
+        self._counts_bytes = False
         self._head_bytes = self._header_count = self._body_bytes = self._wire_bytes = 0
         self.on_body = self._pieces.append  # llhttp appends without a Python frame
         self._parser = httptools.HttpRequestParser(self)
@@ -98,6 +99,12 @@ class Connection(asyncio.Protocol):
         if self.closing or self._flaw is not None:
             return  # lingering: thrown away
         waiting = len(self._queue)
+        # Usually a head comes in one read that is smaller than a head may be: nothing to count.
+        if not self._counts_bytes and (
+            self._wire_bytes + len(data) > self._hall.limits.header_bytes
+        ):
+            self._counts_bytes = True
+            self._head_bytes = self._wire_bytes if self._in_head else 0
         try:
             self._parser.feed_data(data)
             if len(self._queue) == waiting:  # nothing came to its end: the limits decide
@@ -154,13 +161,17 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or after the body a trailer: counted, never used."""
-        limits = self._hall.limits
         self._header_count += 1
-        self._head_bytes += len(name) + len(value) + 4
-        if self._header_count > limits.headers or self._head_bytes > limits.header_bytes:
-            raise _head_too_large()
+        if self._counts_bytes:
+            self._head_bytes += len(name) + len(value) + 4
+            if self._head_bytes > self._hall.limits.header_bytes:
+                raise _head_too_large()
+        if not self._in_head:
+            if self._header_count > self._hall.limits.headers:
+                raise _head_too_large()
+            return
         name = name.lower()
-        if name in _KEPT and self._in_head:
+        if name in _KEPT:
             fields = self._request.fields
             if name in fields and name in _ONCE:
                 raise BadRequest(f"The header {name.decode()} stands twice.", reason="header-twice")
@@ -173,6 +184,8 @@ class Connection(asyncio.Protocol):
         request.method = parser.get_method()
         request.version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
+        if self._header_count > hall.limits.headers:
+            raise _head_too_large()
         fields = request.fields
         check_head(request)
         declared = int(fields.get(b"content-length", b"0"))

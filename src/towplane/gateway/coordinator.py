@@ -105,8 +105,9 @@ class Coordinator:
         if isinstance(message, Need):
             entry.queue.append((worker, message.amount))
         else:
-            if entry.pool is not None and message.amount > 0:
-                entry.pool.give_back(worker, message.amount)
+            if entry.pool is not None and message.amount:
+                now = self._clock.monotonic()
+                entry.pool.give_back(worker, message.amount, now, age_s=message.age_s)
             if message.recalled and entry.recalling is not None:
                 entry.recalling.missing.discard(worker)
         self._go_on(message.pool)

@@ -276,13 +276,18 @@ class Hall:
 
     def need(self, x: Exchange, short: Short) -> None:
         """Ask the coordinator for units; the exchange is told when it has answered."""
+        share, amount = short
         x.waits_until = self.now() + ADMISSION_WAIT_S
-        waiting = self._waiting.get(short.share.name)
+        waiting = self._waiting.get(share.name)
         if waiting is not None:
             waiting[1].append(x)
             return
-        self._waiting[short.share.name] = (short.amount, [x])
-        self.tell(Need(short.share.name, short.amount))
+        self._return_past(share)
+        debt = share.debt()
+        if debt:  # a debt is told, not lent: it may be larger than the limit
+            self.tell(Returned(share.name, debt))
+        self._waiting[share.name] = (amount + debt, [x])
+        self.tell(Need(share.name, amount + debt))
 
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""
@@ -343,7 +348,8 @@ class Hall:
         share = self._share(message.pool)
         if share is not None:
             share.free += message.amount
-            share.fresh_until = self.now() + RATE_SHARE_S
+            if share.fresh_until < math.inf or share.measure in RATES:
+                share.fresh_until = self.now() + RATE_SHARE_S
         elif message.amount:
             self.tell(Returned(message.pool, message.amount))  # its window turned meanwhile
         if waiting is None:
@@ -358,6 +364,8 @@ class Hall:
     def recalled(self, pool: str) -> None:
         """Another worker needs what this one does not use."""
         share = self._share(pool)
+        if share is not None:
+            self._return_past(share)
         self.tell(Returned(pool, share.unused() if share is not None else 0, recalled=True))
 
     def report(self, serial: int) -> Reported:
@@ -410,7 +418,7 @@ class Hall:
                 connection.overdue()
         for pool in self._pools.values():
             pool.sweep()
-        self._return_stale_rates(now)
+        self._return_stale(now)
 
     def drain(self) -> None:
         """Take no new work; what runs goes on."""
@@ -442,8 +450,9 @@ class Hall:
 
     def _update_account(self, name: str, limits: Any, budget: Any) -> None:
         account = self._accounts.get(name)
-        if account is not None:
-            account.update(limits, budget)
+        if account is not None and account.update(limits, budget):
+            for share in account.known():
+                share.fresh_until = 0.0  # of a lower limit nobody may keep what was lent before
 
     def _target(self, info: TargetInfo, breaker: BreakerSpec) -> TargetState:
         pool = self._pool(info)
@@ -476,8 +485,13 @@ class Hall:
         account = self._accounts.get(pool.rsplit("/", 2)[0])
         return account.find(pool) if account is not None else None
 
-    def _return_stale_rates(self, now: float) -> None:
+    def _return_stale(self, now: float) -> None:
         for account in self._accounts.values():
             for share in account.known():
-                if share.measure in RATES and share.free > 0 and now > share.fresh_until:
+                self._return_past(share)
+                if share.free > 0 and now > share.fresh_until:
                     self.tell(Returned(share.name, share.unused()))
+
+    def _return_past(self, share: Share) -> None:
+        for amount, age_s in share.past(self.now()):
+            self.tell(Returned(share.name, amount, age_s))

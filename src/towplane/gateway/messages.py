@@ -140,6 +140,9 @@ class Returned(msgspec.Struct, tag="returned"):
 
     pool: str
     amount: int
+    """Below 0: a debt, what answers cost above their reservations."""
+    age_s: float = 0.0
+    """Of a rate: how long ago they were taken, by a request that did not use them."""
     recalled: bool = False
 
 

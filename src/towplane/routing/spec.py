@@ -27,7 +27,7 @@ class Timeouts(Section, frozen=True, kw_only=True):
     connect_s: Timeout = field(name="connect", default=2.0)
     """To a connection that can be written to, TLS included."""
     first_token_s: Timeout = field(name="first_token", default=60.0)
-    """From the request sent to the first token (streamed) or the first byte (not streamed)."""
+    """From the request sent to the first token of a stream; other answers have `total` alone."""
     between_tokens_s: Timeout = field(name="between_tokens", default=30.0)
     """The longest silence after the first token."""
     total_s: Timeout = field(name="total", default=600.0)
