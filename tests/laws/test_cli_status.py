@@ -223,6 +223,21 @@ def test_explain_says_where_the_next_request_goes_and_why_not_elsewhere(shell: S
     assert found["workers"][0]["steps"][0]["target"] == "e/1"
 
 
+def test_workers_that_would_do_the_same_are_shown_once(shell: Shell) -> None:
+    found = _explanation([Seen(name="e/0"), Seen(name="e/1")])
+    other = _explanation([Seen(name="e/0"), Seen(name="e/1", in_flight=1)]).workers[0]
+    twin = _explanation([Seen(name="e/0"), Seen(name="e/1")]).workers[0]
+    other.number, twin.number, twin.retries_left = 1, 2, 0.7
+    found.workers += [other, twin]
+    shell.start(explain=found)
+    out, _ = shell("routing", "explain", "a/b")
+    assert [line for line in out.splitlines() if line.startswith("worker")] == [
+        "workers 0, 2",
+        "worker 1",
+    ]
+    assert "allows now: 0 in each" in out
+
+
 def test_explain_says_when_nothing_is_usable(shell: Shell) -> None:
     shell.start(explain=_explanation([Seen(name="e/0", state="starting")]))
     assert "would be refused with 503" in shell("routing", "explain", "a/b")[0]

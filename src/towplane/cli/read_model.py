@@ -44,7 +44,7 @@ class DocumentState:
 
     def __init__(self, document: Document, path: Path) -> None:
         self.current = document
-        self._path = path
+        self._path = path.absolute()
         self._loaded_at = datetime.now(UTC)
         self._refused_at: datetime | None = None
         self._errors: list[DocumentError] = []

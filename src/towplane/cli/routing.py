@@ -75,14 +75,20 @@ def explain(
     found = ask_running(locate(file), path, RouteExplanation)
     output.object(found)
     output.lines(f"{found.model}: {found.choose}, at most {found.attempts} attempts a request")
+    alike: dict[str, list[WorkerExplanation]] = {}
     for worker in found.workers:
-        _show(output, worker)
+        alike.setdefault(repr((worker.groups, worker.steps)), []).append(worker)
+    for workers in alike.values():
+        _show(output, workers)
     if not found.workers:
         output.lines("", "no worker serves, so nobody would take a request")
 
 
-def _show(output: Output, worker: "WorkerExplanation") -> None:
-    output.lines("", f"worker {worker.number}", style="bold")
+def _show(output: Output, workers: "list[WorkerExplanation]") -> None:
+    """Workers that would all do the same."""
+    worker = workers[0]
+    numbers = ", ".join(str(each.number) for each in workers)
+    output.lines("", f"worker{'s' if len(workers) > 1 else ''} {numbers}", style="bold")
     output.table(
         ["group", "target", "weight", "in flight", "score", "usable"],
         [
@@ -108,7 +114,9 @@ def _show(output: Output, worker: "WorkerExplanation") -> None:
     for step in others:
         output.lines(f"  if that fails: {step.target} ({step.cause}; {step.reason})")
     if others:
-        output.lines(f"  retries that the budget allows now: {int(worker.retries_left)}")
+        left = int(min(each.retries_left for each in workers))
+        each = " in each" if len(workers) > 1 else ""
+        output.lines(f"  retries that the budget allows now: {left}{each}")
 
 
 def _cause(cause: str) -> str:
