@@ -60,6 +60,7 @@ class Live:
     running: Running
     folder: Path
     start_s: float
+    start_cpu_s: float = 0.0
 
     @property
     def root(self) -> int | None:
@@ -101,6 +102,7 @@ def start(peer: Peer, upstream: Upstream, effort: Effort) -> Live:
         stop(live)
         raise
     live.start_s = time.monotonic() - begun
+    live.start_cpu_s = measure.cpu(running.process.pid).total_s
     return live
 
 
@@ -111,12 +113,12 @@ def stop(live: Live) -> None:
     shutil.rmtree(live.folder, ignore_errors=True)
 
 
-def start_times(peer: Peer, upstream: Upstream, effort: Effort) -> list[float]:
+def start_times(peer: Peer, upstream: Upstream, effort: Effort) -> list[list[Reading]]:
     """The start-up times of several starts, each ended again."""
     times = []
     for _ in range(effort.starts):
         live = start(peer, upstream, effort)
-        times.append(live.start_s)
+        times.append([Reading("start_s", live.start_s), Reading("start_cpu_s", live.start_cpu_s)])
         stop(live)
     return times
 

@@ -111,8 +111,8 @@ class Run:
                 self.lives.append(start(peer, self.engine, self.effort))
                 return
             times = start_times(peer, self.engine, self.effort)
-            for number, seconds in enumerate(times, 1):
-                self._keep(peer, number, f"start {number}", [Reading("start_s", seconds)])
+            for number, readings in enumerate(times, 1):
+                self._keep(peer, number, f"start {number}", readings)
             self.lives.append(start(peer, self.engine, self.effort))
             readings = idle_streams(self.lives[-1], self.effort)
             self._keep(peer, 1, "at rest, idle streams", readings)

@@ -85,6 +85,7 @@ COLUMNS: Mapping[str, str] = {
     "stream_failures": "idle streams that failed",
     "idle_mib": "MiB at rest (PSS)",
     "start_s": "s to the first answer",
+    "start_cpu_s": "s of CPU to the first answer",
 }
 
 NOT_COMPARED = {

@@ -1,4 +1,4 @@
-"""The gateways under test, one file each; every file has `PEER` and reads alike."""
+"""The gateways under test, a file each; every file has `PEER` and reads alike."""
 
 from adapters import direct, litellm, nginx, portkey, smg, towplane, vllm_router
 from adapters.peer import Peer
@@ -12,6 +12,7 @@ PEERS: dict[str, Peer] = {
         nginx.PEER,
         towplane.PEER,
         vllm_router.PEER,
+        vllm_router.ROUND_ROBIN,
         smg.PEER,
         portkey.PEER,
         litellm.PEER,

@@ -23,7 +23,7 @@ def start(site: Site) -> Running:
         "--port",
         str(site.port),
     ]
-    command += ["--worker-urls", site.upstream, "--backend", "vllm", "--policy", "round_robin"]
+    command += ["--worker-urls", site.upstream, "--backend", "vllm"]
     command += ["--log-level", "error", "--disable-tokenizer-autoload"]
     command += ["--prometheus-port", str(site.spare_port), "--worker-startup-check-interval", "1"]
     return launch(command, site)
@@ -31,7 +31,7 @@ def start(site: Site) -> Running:
 
 PEER = Peer(
     "smg",
-    "1 process, policy round_robin, retries and breaker on (defaults), log level error; no keys",
+    "1 process, as installed: policy cache_aware, retries and breaker on; log level error; no keys",
     install,
     start,
 )

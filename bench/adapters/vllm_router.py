@@ -1,10 +1,14 @@
-"""vllm-router: the Rust router of the vLLM project, from its Python package."""
+"""vllm-router: the Rust router of the vLLM project, from its Python package.
+
+Twice: as installed, where it looks each prompt up in a tree to route by prefix, and with round
+robin, where like towplane's default it does not look at the prompt.
+"""
 
 from pathlib import Path
 
 from adapters.peer import Peer, Running, Site, launch, pip_home
 
-__all__ = ["PEER"]
+__all__ = ["PEER", "ROUND_ROBIN"]
 
 VERSION = "0.1.17"
 
@@ -14,22 +18,31 @@ def install() -> str:
 
 
 def start(site: Site) -> Running:
+    return _launch(site)
+
+
+def start_round_robin(site: Site) -> Running:
+    return _launch(site, "--policy", "round_robin")
+
+
+def _launch(site: Site, *more: str) -> Running:
     home, _ = pip_home("vllm-router", f"vllm-router=={VERSION}", "vllm-router")
-    command: list[str | Path] = [
-        home / "bin" / "vllm-router",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(site.port),
-    ]
-    command += ["--worker-urls", site.upstream, "--policy", "round_robin", "--log-level", "error"]
+    command: list[str | Path] = [home / "bin" / "vllm-router", "--host", "127.0.0.1"]
+    command += ["--port", str(site.port), "--worker-urls", site.upstream, "--log-level", "error"]
     command += ["--prometheus-port", str(site.spare_port), "--worker-startup-check-interval", "1"]
-    return launch(command, site)
+    return launch([*command, *more], site)
 
 
 PEER = Peer(
     "vllm-router",
-    "1 process, policy round_robin, retries and breaker on (defaults), log level error; no keys",
+    "1 process, as installed: policy cache_aware, retries and breaker on; log level error; no keys",
     install,
     start,
+)
+
+ROUND_ROBIN = Peer(
+    "vllm-router-rr",
+    "as vllm-router, but policy round_robin, its cheapest",
+    install,
+    start_round_robin,
 )
