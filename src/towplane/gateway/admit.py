@@ -178,7 +178,7 @@ def admit(x: "Exchange") -> Short | None:
                 return Short(share, amount - share.free)
             share.free -= amount
             taken.append((share, amount))
-    x.ticket = Ticket(taken, x.begun_at, money)
+    x.ticket = Ticket(taken, hall.now(), money)
     route.retries.request(x.begun_at)
     route.counters.in_flight += 1
     return None

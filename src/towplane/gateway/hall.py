@@ -453,6 +453,7 @@ class Hall:
         if account is not None and account.update(limits, budget):
             for share in account.known():
                 share.fresh_until = 0.0  # of a lower limit nobody may keep what was lent before
+                self._return_unused(share)
 
     def _target(self, info: TargetInfo, breaker: BreakerSpec) -> TargetState:
         pool = self._pool(info)
@@ -489,8 +490,12 @@ class Hall:
         for account in self._accounts.values():
             for share in account.known():
                 self._return_past(share)
-                if share.free > 0 and now > share.fresh_until:
-                    self.tell(Returned(share.name, share.unused()))
+                if now > share.fresh_until:
+                    self._return_unused(share)
+
+    def _return_unused(self, share: Share) -> None:
+        if share.free > 0:
+            self.tell(Returned(share.name, share.unused()))
 
     def _return_past(self, share: Share) -> None:
         for amount, age_s in share.past(self.now()):

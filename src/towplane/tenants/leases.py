@@ -151,7 +151,8 @@ class Share:
         self.measure = measure
         self.free = 0
         """Units held and not in use; below 0 when an answer cost more than was reserved."""
-        self.fresh_until = 0.0
+        self.fresh_until = math.inf
+        """Monotonic time after which what is unused goes back."""
         self._past: dict[int, int] = {}
         """Units of a rate that were taken and not used, by the second in which they were taken."""
 
