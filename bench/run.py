@@ -89,8 +89,8 @@ def _soak(options: argparse.Namespace, console: Console) -> int:
         console.print(f"{at:7.0f} s   {rss:8.1f} MiB RSS   {pss:8.1f} MiB PSS", highlight=False)
     verdict = "flat" if seen.growth < FLAT else "GROWING"
     for line in (
-        f"{seen.requests:,} requests, {seen.events:,} chunks, {seen.failed} failed",
-        seen.first_error,
+        f"{seen.requests:,} requests, {seen.events:,} chunks, {seen.failed} failed"
+        f"{f': {seen.first_error}' if seen.first_error else ''}",
         f"slope after warm-up: {seen.rss_mib_per_minute:+.3f} MiB RSS per minute",
         f"over the run: {seen.growth:+.1%}, {verdict} (limit {FLAT:.0%})",
     ):
