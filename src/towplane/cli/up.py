@@ -97,7 +97,7 @@ async def _show(running: "RunningPlane", output: Output) -> None:
     if models:
         body = (
             f'{{"model": "{models[0]}", "stream": true,'
-            ' "messages": [{"role": "user", "content": "What is the capital of France?"}]}'
+            ' "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
         )
         output.lines(
             "",

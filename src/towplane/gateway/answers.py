@@ -13,7 +13,8 @@ from towplane.parts.errors import CODES, BadRequest, PlaneError
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-JSON = b"application/json"
+DO_NOT_RETRY = b"x-should-retry: false\r\n"
+"""Honoured by OpenAI's own clients, which otherwise retry every 429 and 5xx."""
 
 _TYPES = {  # OpenAI's `error.type` by our code
     "bad_request": "invalid_request_error",
@@ -80,5 +81,5 @@ def error_headers(error: PlaneError) -> bytes:
     if error.after_s is not None:
         lines += b"retry-after: %d\r\n" % max(1, round(error.after_s + 0.499))
     if error.code == "over_budget" or error.retry == "never":
-        lines += b"x-should-retry: false\r\n"  # honoured by OpenAI's own clients
+        lines += DO_NOT_RETRY
     return lines

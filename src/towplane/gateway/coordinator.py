@@ -56,6 +56,7 @@ class _Entry:
     queue: deque[tuple[int, int]] = field(default_factory=deque)
     """Needs that wait for the pool to be made, or for a recall: worker, amount."""
     recalling: _Recalling | None = None
+    making: "asyncio.Task[None] | None" = None
 
 
 class Coordinator:
@@ -70,7 +71,6 @@ class Coordinator:
         self._keys: Mapping[str, KeyRecord] = {}
         self._entries: dict[str, _Entry] = {}
         self._workers: dict[int, str] = {}
-        self._makings: set[asyncio.Task[None]] = set()
 
     def apply(self, tenants: Iterable[TenantRecord], keys: Iterable[KeyRecord]) -> None:
         """Limits and budgets as they hold from now on."""
@@ -113,16 +113,17 @@ class Coordinator:
         self._go_on(message.pool)
 
     def sweep(self) -> None:
-        """Give up on recalls that nobody answers, and forget pools whose window is over."""
+        """Give up on recalls that nobody answers, forget pools whose window is over, and ask the
+        ledger again if it could not say what was spent."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         for name, entry in tuple(self._entries.items()):
+            if entry.pool is None and entry.making is not None and entry.making.done():
+                self._start_making(name, entry)
             recalling = entry.recalling
             if recalling is not None and now - recalling.since > RECALL_WAIT_S:
                 recalling.missing.clear()
                 self._go_on(name)
-            if (
-                entry.pool is not None and wall > entry.pool.ends_at + 3600
-            ):  # long after streams end
+            if entry.pool is not None and wall > entry.pool.ends_at + _LONGEST_STREAM_S:
                 del self._entries[name]
 
     def _entry(self, name: str) -> _Entry:
@@ -135,10 +136,11 @@ class Coordinator:
                 cast(Measure, measure),  # pool names are our workers' own
                 window,
             )
-            task = asyncio.get_running_loop().create_task(self._make(name, entry))
-            self._makings.add(task)
-            task.add_done_callback(self._makings.discard)
+            self._start_making(name, entry)
         return entry
+
+    def _start_making(self, name: str, entry: _Entry) -> None:
+        entry.making = asyncio.get_running_loop().create_task(self._make(name, entry))
 
     async def _make(self, name: str, entry: _Entry) -> None:
         is_budget = entry.measure in _BUDGETS

@@ -437,8 +437,7 @@ def relay_failure(x: "Exchange", attempt: "Attempt") -> None:
     if error.status is None or not error.body or b"application/json" not in attempt.headers:
         x.refuse(error)
         return
-    x.answer(
-        error.status,
-        attempt.headers + b"x-towplane-reason: %b\r\n" % error.reason.encode(),
-        error.body,
-    )
+    headers = attempt.headers + b"x-towplane-reason: %b\r\n" % error.reason.encode()
+    if error.status == 501:
+        headers += answers.DO_NOT_RETRY
+    x.answer(error.status, headers, error.body)
