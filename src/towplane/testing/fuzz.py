@@ -109,7 +109,8 @@ def _close(seams: "tuple[_RequestSeam, _AnswerSeam]") -> None:
 
 class _Oracle(MessageReader):
     """The strict reader, lenient only where a careful reader may be and nothing can be smuggled:
-    empty lines before a request, several spaces in its line, bytes above ASCII in its target."""
+    empty lines before a request, several spaces in its line, bytes above ASCII in its target, any
+    reason phrase, which the plane never passes on."""
 
     def _read_head(self) -> bool:
         if self.kind == "request":
@@ -121,6 +122,8 @@ class _Oracle(MessageReader):
             line = re.sub(rb" +", b" ", line)
             line = re.sub(rb" (?:RTSP|ICE)/1\.", b" HTTP/1.", line)
             line = re.sub(rb"[\x80-\xff]", b"?", line)
+        else:
+            line = re.sub(rb"(HTTP/1\.[01] [0-9]{3}) .*", rb"\1", line, flags=re.DOTALL)
         return super()._start(line)
 
 
