@@ -85,7 +85,6 @@ class Attempt:
         hall.journal.append(
             Opened(  # by position: a third of the time of keywords; the order is the type's
                 self.id,
-                x.id,
                 x.wall,
                 caller.tenant,
                 caller.id,

@@ -47,9 +47,10 @@ instead of a reset (RFC 9112, section 9.6)."""
 class Connection(asyncio.Protocol):
     """The server's side of one client connection."""
 
-    __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_header_count", "_in_head",
-                 "_parser", "_pieces", "_queue", "_request", "_wire_bytes", "closing", "deadline",
-                 "exchange", "on_body", "paused", "transport", "waits_for")  # fmt: skip
+    __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_header_count",
+                 "_in_head", "_parser", "_pieces", "_queue", "_request", "_wire_bytes", "closing",
+                 "deadline", "exchange", "on_body", "paused", "transport",
+                 "waits_for")  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -147,11 +148,6 @@ class Connection(asyncio.Protocol):
 
     # What the parser says
 
-    def on_message_begin(self) -> None:
-        """A request starts."""
-        if self.exchange is None and not self._queue:
-            self._wait("header-timeout", self._hall.limits.header_timeout_s)
-
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
         self._head_bytes += len(url)
@@ -194,13 +190,10 @@ class Connection(asyncio.Protocol):
         expect = fields.get(b"expect")
         if declared > _SMALL_BODY or expect is not None:
             hall.identify(fields)
-        is_next = self.exchange is None and not self._queue
-        if is_next:
-            self._wait("body-timeout", hall.limits.body_timeout_s)
         if expect is not None:
             if expect.lower() != b"100-continue":
                 raise BadRequest("Only 100-continue can be expected.", reason="expectation-failed")
-            if is_next and request.version == "1.1":
+            if self.exchange is None and not self._queue and request.version == "1.1":
                 self.transport.write(answers.CONTINUE)
 
     def on_message_complete(self) -> None:
@@ -231,7 +224,10 @@ class Connection(asyncio.Protocol):
         elif self._queue or self._flaw is not None:
             self._hall.soon(self._next)
         else:
-            self._wait("idle-timeout", self._hall.limits.idle_timeout_s)
+            self.waits_for = "idle-timeout"
+            self.deadline = self._hall.swept_at + self._hall.limits.idle_timeout_s
+            if self._wire_bytes:
+                self._wait_for_rest()
 
     def drain(self) -> None:
         """Take no new work: an idle connection closes soon, a busy one after its answer.
@@ -260,8 +256,10 @@ class Connection(asyncio.Protocol):
     # Private, in the order of use
 
     def _grew(self, wire_bytes: int) -> None:
+        """A request came nearer to its end; how long and how large may it be?"""
         limits = self._hall.limits
         self._wire_bytes += wire_bytes
+        self._wait_for_rest()
         if self._in_head:
             if self._wire_bytes > limits.header_bytes:
                 raise _head_too_large()
@@ -278,6 +276,13 @@ class Connection(asyncio.Protocol):
             self._hall.identify(self._request.fields)
         if self._wire_bytes > _OVERHEAD * self._body_bytes + limits.header_bytes + _SMALL_BODY:
             raise BadRequest("The body is almost all framing.", reason="http-invalid")
+
+    def _wait_for_rest(self) -> None:
+        """The rest of a request that has begun must come in time, unless another runs before it."""
+        phase = "header-timeout" if self._in_head else "body-timeout"
+        if self.exchange is None and not self._queue and self.waits_for != phase:
+            limits = self._hall.limits
+            self._wait(phase, limits.header_timeout_s if self._in_head else limits.body_timeout_s)
 
     def _next(self) -> None:
         """Start the next request, or say what was wrong with it."""

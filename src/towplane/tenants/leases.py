@@ -78,7 +78,9 @@ class Pool:
         free = self.free(now)
         if free < need:
             return 0
-        amount = max(need, free // (2 * workers) if workers > 1 else free)
+        # What a worker holds of a rate when it dies is lost for a minute, so it never holds much.
+        parts = 8 * workers if self.measure in RATES else 2 * workers if workers > 1 else 1
+        amount = max(need, free // parts)
         self._give(worker, amount, now)
         return amount
 
