@@ -9,11 +9,13 @@ import itertools
 import secrets
 import time
 
-__all__ = ["RequestIds"]
+__all__ = ["PREFIX_CHARS", "RequestIds"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: ascends as ASCII does
 _TIME_CHARS = 9  # 45 bits of milliseconds: until the year 3084
 _RANDOM_CHARS = 7  # 35 bits: two workers that start in the same millisecond differ
+PREFIX_CHARS = _TIME_CHARS + _RANDOM_CHARS
+"""What all ids of one worker begin with."""
 
 
 class RequestIds:

@@ -41,7 +41,6 @@ class Opened(msgspec.Struct, tag="open", tag_field="e", omit_defaults=True, gc=F
 
     id: str
     """Attempt id: the request id, a dot, the attempt's number from 1. Ids of one worker ascend."""
-    request: str
     at: Moment
     tenant: str
     key: str

@@ -14,7 +14,6 @@ def opened(attempt: str, **changes: Any) -> Opened:  # any field of Opened
     """An attempt that begins."""
     fields: dict[str, Any] = {
         "id": attempt,
-        "request": attempt.rpartition(".")[0],
         "at": NOON,
         "tenant": "acme",
         "key": "k1",

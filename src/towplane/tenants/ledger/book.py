@@ -16,6 +16,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from towplane.parts.errors import Conflict
+from towplane.parts.ids import PREFIX_CHARS
 from towplane.parts.storage import Database
 from towplane.tenants.journal.layout import (
     incarnations,
@@ -39,10 +40,14 @@ _SAVE_POSITION = (
     "segment = excluded.segment, offset = excluded.offset, bad = bad + excluded.bad, "
     "orphans = orphans + excluded.orphans"
 )
+# Ids of one worker ascend with time, so that an index by time, a tenth of the cost of a fold, would
+# say nothing new: what is old stands at the beginning of its worker's ids.
 _PRUNE = (
-    "DELETE FROM attempt_numbers WHERE id IN "
-    "(SELECT id FROM attempt_numbers WHERE at_us < ? ORDER BY at_us LIMIT ?)"
+    "DELETE FROM attempt_numbers WHERE at_us < ? AND id IN "
+    "(SELECT id FROM attempt_numbers WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
 )
+_NEXT_ID = "SELECT id FROM attempt_numbers WHERE id >= ? ORDER BY id LIMIT 1"
+_AFTER_ALL = "~"  # follows everything that an id is made of
 
 
 class FoldResult(NamedTuple):
@@ -84,7 +89,7 @@ class Ledger:
         self._names = NamesBook()
         self._folding = threading.Lock()
 
-    def fold(self, limit: int = 5000) -> FoldResult:
+    def fold(self, limit: int = 20_000) -> FoldResult:
         """Fold at most `limit` events of all journals, in one transaction."""
         with self._folding:
             reads = self._read(limit)
@@ -181,13 +186,13 @@ class Ledger:
     def prune(self, before: float, most: int = 1000) -> int:
         """Remove at most `most` attempts opened before a time; the sums by day stay for good."""
         with self._database.write() as connection:
-            removed = connection.exec_driver_sql(_PRUNE, (round(before * 1_000_000), most)).rowcount
+            removed = _prune(connection, round(before * 1_000_000), most)
             connection.exec_driver_sql(
                 "DELETE FROM spend_by_writer WHERE incarnation IN "
                 "(SELECT incarnation FROM journals WHERE finished_us < ?)",
                 (round(before * 1_000_000),),
             )
-        return int(removed)
+        return removed
 
     def _read(self, limit: int) -> list[_Read]:
         """The next events of each journal, before any lock on the database is taken."""
@@ -287,6 +292,17 @@ def _positions(connection: sa.Connection) -> dict[str, Position | None]:
         "SELECT incarnation, segment, offset, finished_us FROM journals"
     )
     return {row[0]: Position(row[1], row[2]) if row[3] is None else None for row in rows}
+
+
+def _prune(connection: sa.Connection, before_us: int, most: int) -> int:
+    """Remove old attempts, worker by worker."""
+    removed = 0
+    at = ""
+    while removed < most and (first := connection.exec_driver_sql(_NEXT_ID, (at,)).first()):
+        begin, at = first[0], first[0][:PREFIX_CHARS] + _AFTER_ALL
+        left = most - removed
+        removed += connection.exec_driver_sql(_PRUNE, (before_us, begin, at, left)).rowcount
+    return removed
 
 
 def _answered(connection: sa.Connection, requests: set[str]) -> set[str]:

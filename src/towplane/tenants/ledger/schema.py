@@ -59,7 +59,6 @@ attempt_numbers = sa.Table(
     sa.Column("id", _Text, primary_key=True),
     *(_whole(name) for name in ("at_us", "names", "final")),
     *(sa.Column(name, _Int) for name in _NUMBERS),
-    sa.Index("attempts_by_time", "at_us"),
     sqlite_with_rowid=False,
 )
 

@@ -37,6 +37,5 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger) for name in _NUMBERS),
         sqlite_with_rowid=False,
     )
-    op.create_index("attempts_by_time", "attempt_numbers", ["at_us"])
     for statement in _MOVE:
         op.execute(statement)
