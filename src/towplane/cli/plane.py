@@ -47,7 +47,7 @@ __all__ = ["RunningPlane"]
 
 FOLD_S = 0.5
 """How often the journal is folded into the ledger."""
-POLL_S = 0.5
+POLL_S = 0.1
 """How often the accounts are looked at for changes by other processes."""
 REPORT_S = 1.0
 PRUNE_S = 600.0

@@ -32,9 +32,8 @@ Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
 _PASSED_ON = (b"traceparent", b"tracestate", b"openai-beta")
 """Headers of the client that the target gets to see."""
-_PARK_S = 1.0
-"""How long a target that says 429 without a time is left alone."""
 _LONGEST_PARK_S = 60.0
+"""A target that asks to be left alone for longer is asked again after this."""
 
 
 class Attempt:
@@ -250,7 +249,8 @@ class Attempt:
             target.breaker.abandoned()
         elif isinstance(error, RateLimited):
             target.breaker.abandoned()
-            target.park(now + min(error.after_s or _PARK_S, _LONGEST_PARK_S))
+            if error.after_s is not None:
+                target.park(now + min(error.after_s, _LONGEST_PARK_S))
         else:
             target.breaker.failed(now)
             target.failures += 1
