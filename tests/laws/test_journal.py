@@ -187,7 +187,7 @@ def test_a_journal_cut_anywhere_reads_as_a_prefix(cut: int, zeros: int) -> None:
 
 
 damage = st.one_of(
-    st.binary(min_size=1, max_size=200).filter(lambda line: line.strip()),
+    st.binary(min_size=1, max_size=200).filter(lambda line: line.strip()[:1] not in (b"", b"{")),
     st.sampled_from(
         [
             b"{}",
