@@ -9,7 +9,7 @@ from towplane.parts.units import Date, Path, Secret, TokenPrice, Url
 
 
 class Credential(Section, frozen=True, kw_only=True):
-    """One credential of a provider; several make a pool."""
+    """One credential of a provider."""
 
     api_key: Secret
     """Sent as `Authorization: Bearer`."""
@@ -38,7 +38,7 @@ class ProviderSpec(Section, frozen=True, kw_only=True):
     endpoint: Url
     """The base URL that clients of this API use, with its version path: `https://api.openai.com/v1`."""
     credentials: list[Credential] = []
-    """None for a server that asks for none; several are used in turn."""
+    """None for a server that asks for none; of several the first is used."""
     ca: Path | None = None
     """A PEM file of the authorities to trust instead of the system's."""
     prices: dict[str, list[PriceSpec]] = {}

@@ -18,7 +18,8 @@ class TargetSpec(Section, frozen=True, kw_only=True):
     model: str | None = None
     """The name of the model there; absent: the route's own (for an engine: the engine's) name."""
     weight: Count = 1
-    """Its share among the targets of a `weighted` route; 0 parks it."""
+    """Its share in a `weighted` route, and how much it may have in flight beside the others in a
+    `least-in-flight` one; 0 parks it: only taken when no other is usable."""
 
 
 class Timeouts(Section, frozen=True, kw_only=True):
