@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towplane.gateway.counters import edges_for
-from towplane.gateway.hall import RouteState, TargetState
+from towplane.gateway.live import RouteState, TargetState
 from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport, WeightedTarget
 from towplane.gateway.route import _choose  # the station without its exchange
 from towplane.routing.breaker import Breaker

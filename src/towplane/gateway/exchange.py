@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from towplane.gateway.admit import Denied, Ticket
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.connection import Connection
-    from towplane.gateway.hall import Hall, RouteState
+    from towplane.gateway.hall import Hall
+    from towplane.gateway.live import RouteState
     from towplane.gateway.receive import Ask
     from towplane.gateway.request import Request
     from towplane.tenants.keys import KeyRecord

@@ -14,7 +14,7 @@ from towplane.tenants.events import Cause
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
-    from towplane.gateway.hall import RouteState, TargetState
+    from towplane.gateway.live import RouteState, TargetState
 
 
 class Decision(NamedTuple):
