@@ -87,6 +87,7 @@ LABELS: dict[str, tuple[str, ...]] = {
         "no-target",
         "connections",
         "draining",
+        "fault",
         "not_ready",
         "bad_request",
         "unsupported",
