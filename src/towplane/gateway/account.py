@@ -7,6 +7,7 @@ Usage is what the target says (measured); else what was seen go by (estimated); 
 from typing import TYPE_CHECKING
 
 from towplane.parts.errors import (
+    Denied,
     Overloaded,
     PlaneError,
     ProtocolError,
@@ -26,6 +27,7 @@ _MOST = 2**31
 
 _OUTCOMES: dict[type[PlaneError], Outcome] = {
     Rejected: "refused",
+    Denied: "denied",
     RateLimited: "rate_limited",
     Overloaded: "overloaded",
     Unavailable: "unavailable",
@@ -133,8 +135,6 @@ def _outcome_of(attempt: "Attempt") -> Outcome:
         return "cancelled"
     if error is None:
         return "ok"
-    if attempt.is_denied:
-        return "denied"
     return _OUTCOMES.get(type(error), "server_error")
 
 

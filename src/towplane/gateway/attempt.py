@@ -13,14 +13,13 @@ from towplane.gateway.exchange import OVER
 from towplane.gateway.relay import Relay, StreamRelay, WholeRelay
 from towplane.parts.errors import (
     Overloaded,
-    ProtocolError,
     RateLimited,
     Rejected,
-    ServerError,
     TimedOut,
     Unavailable,
     Upstream,
 )
+from towplane.providers.openai_compatible.errors import judge
 from towplane.tenants.events import Opened
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Attempt:
     """What the plane sends upstream for a request, and what becomes of it."""
 
     __slots__ = ("_cancel_dial", "connection", "deadline", "decision", "ended_at", "error",
-                 "headers", "id", "is_denied", "is_over", "is_stale", "phase", "price", "relay",
+                 "headers", "id", "is_over", "is_stale", "phase", "price", "relay",
                  "sent_at", "started_at", "status", "target", "was_cancelled", "x")  # fmt: skip
 
     relay: Relay | None
@@ -66,8 +65,6 @@ class Attempt:
         self.is_over = False
         self.is_stale = False
         """The connection had been idle and was closed before a byte came back."""
-        self.is_denied = False
-        """The target refused the plane's own credentials."""
         self.was_cancelled = False
 
     @property
@@ -210,7 +207,13 @@ class Attempt:
         status = self.status
         assert status is not None
         assert self.relay is not None
-        self._end(None if status < 400 else self._judge(status))
+        if status < 400:
+            self._end(None)
+            return
+        assert isinstance(self.relay, WholeRelay)
+        after_s = self.connection.retry_after if self.connection is not None else None
+        name = self.target.info.name
+        self._end(judge(status, self.relay.body(), target=name, after_s=after_s))
 
     def finish_answer(self) -> None:
         """Write what was kept back until the attempt was accounted."""
@@ -256,33 +259,3 @@ class Attempt:
             target.failures += 1
             if isinstance(error, Overloaded) and error.after_s is not None:
                 target.park(now + min(error.after_s, _LONGEST_PARK_S))
-
-    def _judge(self, status: int) -> Upstream:
-        name = self.target.info.name
-        say = f"{name} answered {status}."
-        error: Upstream
-        if status == 429:
-            error = RateLimited(say, reason="upstream-rate-limited")
-        elif status in (503, 529):
-            error = Overloaded(say, reason="upstream-overloaded")
-        elif status in (401, 403):
-            self.is_denied = True
-            error = ServerError(
-                f"{name} refused the plane's credentials ({status}).",
-                next_step="The vendor must check the credentials of this provider.",
-                reason="upstream-denied",
-            )
-            return error
-        elif status == 408 or (status >= 500 and status != 501):
-            error = ServerError(say, reason="upstream-error")
-        else:
-            error = Rejected(say, reason="upstream-rejected")
-        assert isinstance(self.relay, WholeRelay)
-        error.status, error.body = status, self.relay.body()
-        error.after_s = self.connection.retry_after if self.connection is not None else None
-        return error
-
-
-def unexpected(say: str) -> ProtocolError:
-    """The target's answer makes no sense."""
-    return ProtocolError(say, reason="upstream-protocol")

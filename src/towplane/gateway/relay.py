@@ -10,11 +10,10 @@ kept back until the attempt is accounted. `WholeRelay` does the same for answers
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError, ProtocolError, ServerError, Upstream
 from towplane.parts.sse import cut, first_event
+from towplane.providers.openai_compatible import wire
 from towplane.tenants.events import Progress
 
 if TYPE_CHECKING:
@@ -30,74 +29,6 @@ _TAIL_BYTES = 64 * 1024
 """Of a larger one this much of the end is kept, where the usage stands."""
 
 
-_MARK = b"\ndata: {"
-_SIGNS = (b'"finish_reason":"', b'"usage":{', b'"error":', b"[DONE]")
-"""What an event that is more than a token holds, in JSON written without spaces. Quotes are escaped
-inside strings, so that none of the first three can be part of a text."""
-
-
-class _CachedTokens(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """Usage as OpenAI's wire has it: cached tokens are inside the prompt's."""
-
-    prompt_tokens: int
-    completion_tokens: int = 0
-    prompt_tokens_details: _CachedTokens | None = None
-
-    def cached(self) -> int:
-        """Input tokens read from a cache."""
-        details = self.prompt_tokens_details
-        return (details.cached_tokens or 0) if details is not None else 0
-
-
-class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[msgspec.Raw] | None = None
-    function_call: dict[str, msgspec.Raw] | None = None
-    audio: dict[str, msgspec.Raw] | None = None
-
-    def is_token(self) -> bool:
-        return bool(
-            self.content or self.reasoning_content or self.reasoning or self.refusal
-            or self.tool_calls or self.function_call or self.audio
-        )  # fmt: skip
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    message: _Message | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-    def is_token(self) -> bool:
-        return bool(self.text) or (self.delta is not None and self.delta.is_token())
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
-    error: dict[str, msgspec.Raw] | str | None = None
-
-
-class _Answer(msgspec.Struct):
-    usage: Usage | None = None
-
-
-_answer = msgspec.json.Decoder(_Answer)
-_chunk = msgspec.json.Decoder(_Chunk)
-_usage = msgspec.json.Decoder(Usage)
-
-
 class Relay(ABC):
     """What both kinds share: whom they write to, and what they have read."""
 
@@ -106,7 +37,7 @@ class Relay(ABC):
     def __init__(self, attempt: "Attempt") -> None:
         self.attempt = attempt
         self.x: Exchange = attempt.x
-        self.usage: Usage | None = None
+        self.usage: wire.Usage | None = None
         self.tokens = 0
         """Generated tokens seen; in a stream, one per event that carries any."""
         self.first_at = 0.0
@@ -227,14 +158,14 @@ class StreamRelay(Relay):
 
     def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
         """What is relayed of whole events, their tokens, and whether the end is among them."""
-        if self._is_compact and self.tokens and _plain_end(payload, 0) == len(payload):
+        if self._is_compact and self.tokens and wire.plain_end(payload, 0) == len(payload):
             return payload, self._count_events(payload, 0, len(payload)), False
         kept: list[bytes] = []
         tokens = start = 0
         done = False
         while start < len(payload):
             if self._is_compact and (self.tokens or tokens):
-                end = _plain_end(payload, start)
+                end = wire.plain_end(payload, start)
                 if end > start:
                     tokens += self._count_events(payload, start, end)
                     kept.append(payload[start:end])
@@ -242,7 +173,7 @@ class StreamRelay(Relay):
                     continue
             raw, data = first_event(payload, start)
             start += len(raw)
-            if data == b"[DONE]":
+            if data == wire.DONE:
                 done = self._finished = True
             elif data:
                 chunk = self._decode(data)
@@ -251,23 +182,23 @@ class StreamRelay(Relay):
                 elif self._drops_usage and chunk.usage is not None and not chunk.choices:
                     continue
                 else:
-                    tokens += any(choice.is_token() for choice in chunk.choices)
+                    tokens += chunk.is_token()
             kept.append(raw)
         return b"".join(kept), tokens, done
 
     def _count_events(self, payload: bytes, start: int, end: int) -> int:
         """Events with JSON; line ends within JSON are escaped, so the mark is never inside."""
-        count = payload.count(_MARK, max(start - 1, 0), end)
-        return count + (start == 0 and payload.startswith(_MARK[1:]))
+        count = payload.count(wire.EVENT_MARK, max(start - 1, 0), end)
+        return count + (start == 0 and payload.startswith(wire.EVENT_MARK[1:]))
 
-    def _decode(self, data: bytes) -> _Chunk | None:
+    def _decode(self, data: bytes) -> wire.Chunk | None:
         """One chunk; None for one of a shape we do not know, which counts as a token."""
         try:
-            chunk = _chunk.decode(data)
-        except msgspec.ValidationError:
-            return None
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            chunk = wire.decode_chunk(data)
+        except wire.NotJson as wrong:
             raise ProtocolError(f"An event of the stream is not JSON: {wrong}.") from None
+        if chunk is None:
+            return None
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.error is not None:
@@ -282,7 +213,7 @@ class StreamRelay(Relay):
                 )
             elif choice.finish_reason is not None:
                 self._finished = True
-        if b'"choices":[' in data and b'"finish_reason": ' not in data:
+        if wire.is_compact(data):
             self._is_compact = True
         return chunk
 
@@ -378,13 +309,11 @@ class WholeRelay(Relay):
     def _read_usage(self) -> None:
         body = self.body()
         if self.x.answered:
-            self._usage_of_tail(self._tail + body)
+            self.usage = wire.usage_of_tail(self._tail + body)
             return
         try:
-            self.usage = _answer.decode(body).usage
-        except msgspec.ValidationError:
-            self._usage_of_tail(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            self.usage = wire.read_usage(body)
+        except wire.NotJson as wrong:
             if b"content-encoding" in self.attempt.headers:
                 return  # compressed although nobody asked for it: passed on, usage unknown
             raise ProtocolError(
@@ -392,42 +321,7 @@ class WholeRelay(Relay):
                 reason="upstream-protocol",
             ) from wrong
         if self.usage is None:
-            self.tokens = _estimate_tokens(body)
-
-    def _usage_of_tail(self, tail: bytes) -> None:
-        start = tail.rfind(b'"usage"')
-        opening = tail.find(b"{", start)
-        closing = tail.rfind(b"}")
-        while start >= 0 and opening < closing:
-            try:
-                self.usage = _usage.decode(tail[opening : closing + 1])
-            except msgspec.DecodeError:
-                closing = tail.rfind(b"}", opening, closing)
-            else:
-                return
-
-
-def _plain_end(payload: bytes, start: int) -> int:
-    """Up to where events hold nothing but tokens: the border before the first that may not."""
-    end = len(payload)
-    for sign in _SIGNS:
-        found = payload.find(sign, start, end)
-        if found >= 0:
-            end = found
-    if end == len(payload):
-        return end
-    border = max(payload.rfind(b"\n\n", start, end) + 2, payload.rfind(b"\n\r\n", start, end) + 3)
-    return max(border, start) if border > 2 else start
-
-
-def _estimate_tokens(body: bytes) -> int:
-    """Output tokens of an answer without usage: about four characters a token."""
-    try:
-        choices = _chunk.decode(body).choices
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return 0
-    texts = (c.message.content if c.message is not None else c.text for c in choices)
-    return sum((len(text) + 3) // 4 for text in texts if text)
+            self.tokens = wire.estimate_tokens(body)
 
 
 def relay_failure(x: "Exchange", attempt: "Attempt") -> None:

@@ -5,7 +5,8 @@
         BadRequest · Unauthorised · NotAllowed · NotFound · TooLarge · OverBudget · Saturated
         · Draining
       Upstream    a target did not answer as it should
-        Unavailable · Overloaded · RateLimited · Rejected · ServerError · ProtocolError · TimedOut
+        Unavailable · Overloaded · RateLimited · Rejected · Denied · ServerError
+        · ProtocolError · TimedOut
       Platform    the plane cannot do what it should
         NoTarget · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict · Unsupported
 
@@ -144,6 +145,13 @@ class Rejected(Upstream):
     retry: Retry = "never"
 
 
+class Denied(Upstream):
+    """The target refused the plane's own credentials."""
+
+    code = "denied"
+    whose_fault: Fault = "plane"
+
+
 class ServerError(Upstream):
     """The target failed (5xx)."""
 
@@ -231,6 +239,7 @@ CODES: dict[str, tuple[int, int]] = {
     "overloaded": (503, EXIT_WORLD),
     "rate_limited": (429, EXIT_WORLD),
     "rejected": (400, EXIT_WORLD),
+    "denied": (502, EXIT_WORLD),
     "server_error": (502, EXIT_WORLD),
     "protocol_error": (502, EXIT_WORLD),
     "timed_out": (504, EXIT_WORLD),

@@ -1,0 +1,167 @@
+"""The wire of OpenAI's API, as far as a relay must understand it: tokens, usage, ends, errors.
+
+Everything else passes by unread. Pure: bytes in, values out. Fields that a relay does not need are
+not in these types, and msgspec skips them.
+"""
+
+import msgspec
+
+__all__ = [
+    "DONE",
+    "EVENT_MARK",
+    "Chunk",
+    "NotJson",
+    "Usage",
+    "decode_chunk",
+    "estimate_tokens",
+    "is_compact",
+    "plain_end",
+    "read_usage",
+    "usage_of_tail",
+]
+
+DONE = b"[DONE]"
+"""The data of a stream's last event."""
+EVENT_MARK = b"\ndata: {"
+"""Where an event with JSON begins; line ends within JSON are escaped, so it is never inside."""
+_SIGNS = (b'"finish_reason":"', b'"usage":{', b'"error":', DONE)
+"""What an event that is more than a token holds, in JSON written without spaces. Quotes are escaped
+inside strings, so that none of the first three can be part of a text."""
+
+
+class NotJson(ValueError):
+    """Bytes that should have been JSON."""
+
+
+class _CachedTokens(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """Usage as the wire has it: cached tokens are inside the prompt's."""
+
+    prompt_tokens: int
+    completion_tokens: int = 0
+    prompt_tokens_details: _CachedTokens | None = None
+
+    def cached(self) -> int:
+        """Input tokens read from a cache."""
+        details = self.prompt_tokens_details
+        return (details.cached_tokens or 0) if details is not None else 0
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[msgspec.Raw] | None = None
+    function_call: dict[str, msgspec.Raw] | None = None
+    audio: dict[str, msgspec.Raw] | None = None
+
+    def is_token(self) -> bool:
+        return bool(
+            self.content or self.reasoning_content or self.reasoning or self.refusal
+            or self.tool_calls or self.function_call or self.audio
+        )  # fmt: skip
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+
+
+class Choice(msgspec.Struct):
+    """One choice of a chunk or an answer."""
+
+    delta: _Delta | None = None
+    message: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+    def is_token(self) -> bool:
+        """Whether it carries generated text, on any channel; a role alone is none."""
+        return bool(self.text) or (self.delta is not None and self.delta.is_token())
+
+
+class Chunk(msgspec.Struct):
+    """One event of a stream, or a whole answer."""
+
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: dict[str, msgspec.Raw] | str | None = None
+
+    def is_token(self) -> bool:
+        """Whether any choice carries generated text."""
+        return any(choice.is_token() for choice in self.choices)
+
+
+class _Answer(msgspec.Struct):
+    usage: Usage | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+_chunk = msgspec.json.Decoder(Chunk)
+_usage = msgspec.json.Decoder(Usage)
+
+
+def decode_chunk(data: bytes) -> Chunk | None:
+    """An event's data; None for JSON of a shape that we do not know. Raises NotJson."""
+    try:
+        return _chunk.decode(data)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise NotJson(str(wrong)) from None
+
+
+def is_compact(data: bytes) -> bool:
+    """Whether this server writes JSON without spaces, so that bytes can be searched for signs."""
+    return b'"choices":[' in data and b'"finish_reason": ' not in data
+
+
+def plain_end(payload: bytes, start: int) -> int:
+    """Up to where compact events hold nothing but tokens: the border before one that may not."""
+    end = len(payload)
+    for sign in _SIGNS:
+        found = payload.find(sign, start, end)
+        if found >= 0:
+            end = found
+    if end == len(payload):
+        return end
+    border = max(payload.rfind(b"\n\n", start, end) + 2, payload.rfind(b"\n\r\n", start, end) + 3)
+    return max(border, start) if border > 2 else start
+
+
+def read_usage(body: bytes) -> Usage | None:
+    """The usage of a whole answer; None where it has none. Raises NotJson."""
+    try:
+        return _answer.decode(body).usage
+    except msgspec.ValidationError:
+        return usage_of_tail(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise NotJson(str(wrong)) from None
+
+
+def usage_of_tail(tail: bytes) -> Usage | None:
+    """The usage near the end of an answer of which the beginning is gone."""
+    start = tail.rfind(b'"usage"')
+    if start < 0:
+        return None
+    opening = tail.find(b"{", start)
+    closing = tail.rfind(b"}")
+    while 0 <= opening < closing:
+        try:
+            return _usage.decode(tail[opening : closing + 1])
+        except msgspec.DecodeError:
+            closing = tail.rfind(b"}", opening, closing)
+    return None
+
+
+def estimate_tokens(body: bytes) -> int:
+    """Output tokens of an answer without usage: about four characters a token."""
+    try:
+        choices = _chunk.decode(body).choices
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+    texts = (c.message.content if c.message is not None else c.text for c in choices)
+    return sum((len(text) + 3) // 4 for text in texts if text)
