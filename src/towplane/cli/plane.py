@@ -7,6 +7,8 @@ changes comes back here and goes out to the workers as a new snapshot.
 
 import asyncio
 import contextlib
+import gc
+import itertools
 import logging
 import os
 import signal
@@ -47,11 +49,16 @@ __all__ = ["RunningPlane"]
 
 FOLD_S = 0.5
 """How often the journal is folded into the ledger."""
+BUSY_FOLD_S = 2.0
+"""The same when much is going on: an attempt costs less in a large batch."""
+_BUSY_EVENTS = 500
 POLL_S = 0.1
 """How often the accounts are looked at for changes by other processes."""
 REPORT_S = 1.0
+_REPORTS_PER_LAG = 5  # measuring the lag reads what it counts
 PRUNE_S = 600.0
 _PRUNE_STEPS = 1000
+_COLLECT_AFTER = 20_000  # objects; a fold makes and frees that many
 
 _log = logging.getLogger("towplane.plane")
 
@@ -104,6 +111,10 @@ class RunningPlane:
         self._is_open = True
         for work in (self._folding, self._polling, self._reporting, self._pruning):
             self._run(work())
+        # What is here by now stays; the collector need not look at it, nor after each 700 events.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 10, 10)
 
     async def open_admin(self) -> None:
         """Open the admin port, and tell other commands where this plane is."""
@@ -282,8 +293,17 @@ class RunningPlane:
         return self.ledger.spent_by_incarnation(incarnation)
 
     def _fold_all(self) -> None:
-        while not self.ledger_state.note(self.ledger.fold()):
-            pass
+        self._fold()
+
+    def _fold(self) -> int:
+        """Fold all there is; returns how many events it was."""
+        events = 0
+        is_end = False
+        while not is_end:
+            result = self.ledger.fold()
+            is_end = self.ledger_state.note(result)
+            events += result.events
+        return events
 
     # Private: loops
 
@@ -291,10 +311,12 @@ class RunningPlane:
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def _folding(self) -> None:
+        pause_s = FOLD_S
         while True:
-            await asyncio.sleep(FOLD_S)
+            await asyncio.sleep(pause_s)
             with _logged("folding the journal"):
-                await asyncio.to_thread(self._fold_all)
+                events = await asyncio.to_thread(self._fold)
+                pause_s = FOLD_S if events < _BUSY_EVENTS else BUSY_FOLD_S
 
     async def _polling(self) -> None:
         while True:
@@ -305,11 +327,12 @@ class RunningPlane:
                     self._changed()
 
     async def _reporting(self) -> None:
-        while True:
+        for turn in itertools.count():
             await asyncio.sleep(REPORT_S)
             await self.fleet.report()
-            with _logged("measuring the ledger's lag"):
-                self._lag = await asyncio.to_thread(self.ledger.lag)
+            if turn % _REPORTS_PER_LAG == 0:
+                with _logged("measuring the ledger's lag"):
+                    self._lag = await asyncio.to_thread(self.ledger.lag)
 
     async def _watching(self) -> None:
         """Every new document takes effect, or is refused with all that is wrong with it."""
