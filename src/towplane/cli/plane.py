@@ -319,12 +319,18 @@ class RunningPlane:
                 pause_s = FOLD_S if events < _BUSY_EVENTS else BUSY_FOLD_S
 
     async def _polling(self) -> None:
+        assert self._database is not None
+        seen: int | None = None
         while True:
             await asyncio.sleep(POLL_S)
             self.fleet.coordinator.sweep()
+            commit = self._database.last_commit_ns()
+            if commit is not None and commit == seen:
+                continue
             with _logged("reading the accounts"):
                 if self._accounts.version() != self._accounts_version:
                     self._changed()
+                seen = commit
 
     async def _reporting(self) -> None:
         for turn in itertools.count():

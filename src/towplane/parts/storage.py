@@ -6,6 +6,7 @@ back as a whole. The law: a committed transaction survives the death of any proc
 power cut once `settle_to_disk` has returned.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from towplane.parts.errors import Platform
 __all__ = ["Database"]
 
 _BUSY_MS = 10_000  # another process's writes take milliseconds; a disk may stall for seconds
+_TICK_NS = 50_000_000  # above the precision of a file's time
 
 
 class Database:
@@ -24,6 +26,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._log = path.with_name(f"{path.name}-wal")
         path.parent.mkdir(parents=True, exist_ok=True)
         self.engine = sa.create_engine(f"sqlite:///{path}", pool_size=4, max_overflow=4)
         sa.event.listen(self.engine, "connect", _configure)
@@ -39,6 +42,15 @@ class Database:
         """One transaction: all of it, or nothing."""
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
+
+    def last_commit_ns(self) -> int | None:
+        """When any process last committed, by one system call: while this stays the same, so does
+        the content. None while another commit could still bear the same time, or when unknown."""
+        try:
+            found = self._log.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        return found if time.time_ns() - found > _TICK_NS else None
 
     def settle_to_disk(self) -> bool:
         """Move what is committed from the log into the file, synced; False if somebody reads it."""
