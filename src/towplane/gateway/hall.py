@@ -138,12 +138,9 @@ class Hall:
         if waiting is not None:
             waiting[1].append(x)
             return
-        self._return_past(share)
-        debt = share.debt()
-        if debt:  # a debt is told, not lent: it may be larger than the limit
-            self.tell(Returned(share.name, debt))
-        self._waiting[share.name] = (amount + debt, [x])
-        self.tell(Need(share.name, amount + debt))
+        amount += self._tell_settled(share)  # a debt is told, not lent: it may exceed the limit
+        self._waiting[share.name] = (amount, [x])
+        self.tell(Need(share.name, amount))
 
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""
@@ -221,7 +218,7 @@ class Hall:
         """Another worker needs what this one does not use."""
         share = self._share(pool)
         if share is not None:
-            self._return_past(share)
+            self._tell_settled(share)
         self.tell(Returned(pool, share.unused() if share is not None else 0, recalled=True))
 
     def report(self, serial: int) -> Reported:
@@ -345,7 +342,7 @@ class Hall:
     def _return_stale(self, now: float) -> None:
         for account in self._accounts.values():
             for share in account.known():
-                self._return_past(share)
+                self._tell_settled(share)
                 if now > share.fresh_until:
                     self._return_unused(share)
 
@@ -353,6 +350,11 @@ class Hall:
         if share.free > 0:
             self.tell(Returned(share.name, share.unused()))
 
-    def _return_past(self, share: Share) -> None:
+    def _tell_settled(self, share: Share) -> int:
+        """Tell what settled requests left of their minute, and the debt, which is answered."""
         for amount, age_s in share.past(self.now()):
             self.tell(Returned(share.name, amount, age_s))
+        debt = share.debt()
+        if debt:
+            self.tell(Returned(share.name, debt))
+        return debt

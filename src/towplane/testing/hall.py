@@ -439,7 +439,10 @@ class Fleet:
 
     def carry_all(self) -> None:
         """All messages arrive, and the answers to them."""
+        rounds = 0
         while any(w.sent or w.coming for w in self.workers.values()):
+            rounds += 1
+            assert rounds < 1000, "the workers and their coordinator talk without end"
             for worker in tuple(self.workers.values()):
                 self.carry_from(worker)
                 while worker.coming:
