@@ -4,7 +4,8 @@ A request needs one unit of each rate and each concurrency limit, its tokens of 
 and its money of each budget, of its tenant and of its key: all of them or none. They are reserved
 at the highest that the request may cost, and `settle` gives back what was not used. Units live in
 the worker's shares (`tenants.leases`); when a share is too small, `admit` says which, and the line
-waits for the coordinator.
+waits for the coordinator. What it has got by then stays with the request, so that two workers that
+need the same two units cannot take them from each other without end; both ask in the same order.
 """
 
 import math
@@ -166,18 +167,19 @@ def admit(x: "Exchange") -> Short | None:
             next_step="The vendor can set its price, or allow unpriced models for this tenant.",
             reason="price-unknown",
         )
-    taken: list[tuple[Share, int]] = []
+    taken = x.taken
+    if taken:
+        _release(taken)
     for account in (tenant, key):
         shares = account.shares if wall < account.turns_at else account.shares_at(wall)
         for share in shares:
             measure = share.measure
             amount = 1 if measure in _ONE_EACH else tokens if measure == "tpm" else money or 0
             if share.free < amount:
-                for other, units in taken:
-                    other.free += units
                 return Short(share, amount - share.free)
             share.free -= amount
             taken.append((share, amount))
+    x.taken = []
     x.ticket = Ticket(taken, hall.now(), money)
     route.retries.request(x.begun_at)
     route.counters.in_flight += 1
@@ -186,6 +188,7 @@ def admit(x: "Exchange") -> Short | None:
 
 def settle(x: "Exchange") -> None:
     """Give back what the request held and did not use. Harmless for one never admitted."""
+    _release(x.taken)
     ticket = x.ticket
     if ticket is None or x.route is None:
         return
@@ -233,3 +236,10 @@ def refusal_of(x: "Exchange", short: Short) -> PlaneError:
         next_step="Ask for fewer tokens, or ask the vendor for a higher budget.",
         reason=reason,
     )
+
+
+def _release(taken: list[tuple[Share, int]]) -> None:
+    """Give back what was taken for a request that has not been admitted."""
+    for share, amount in taken:
+        share.free += amount
+    taken.clear()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from towplane.gateway.receive import Ask
     from towplane.gateway.request import Request
     from towplane.tenants.keys import KeyRecord
+    from towplane.tenants.leases import Share
 
 _log = logging.getLogger("towplane.gateway")
 
@@ -66,6 +67,7 @@ class Exchange:
         "output_limit",
         "request",
         "route",
+        "taken",
         "ticket",
         "tried",
         "waits_until",
@@ -86,6 +88,8 @@ class Exchange:
         """The same moment by the wall clock: its windows, prices and dates."""
         self.route: RouteState | None = None
         self.ticket: Ticket | None = None
+        self.taken: list[tuple[Share, int]] = []
+        """Units that it holds while it waits for others."""
         self.denied: Denied | None = None
         self.tried: list[str] = []
         """Targets that failed this request, by name."""

@@ -133,7 +133,7 @@ class Hall:
     def need(self, x: Exchange, short: Short) -> None:
         """Ask the coordinator for units; the exchange is told when it has answered."""
         share, amount = short
-        x.waits_until = self.now() + ADMISSION_WAIT_S
+        x.waits_until = x.begun_at + ADMISSION_WAIT_S
         waiting = self._waiting.get(share.name)
         if waiting is not None:
             waiting[1].append(x)
