@@ -106,7 +106,7 @@ class StreamRelay(Relay):
     """Server-sent events."""
 
     __slots__ = ("_carry", "_drops_usage", "_failed", "_finished", "_held", "_held_bytes",
-                 "_is_compact", "_last", "_note_at")  # fmt: skip
+                 "_is_told", "_key", "_last", "_note_at")  # fmt: skip
 
     def __init__(self, attempt: "Attempt") -> None:
         super().__init__(attempt)
@@ -117,8 +117,10 @@ class StreamRelay(Relay):
         self._finished = False
         """A finish reason or `[DONE]` was seen."""
         self._failed: Upstream | None = None
-        self._is_compact = False
-        """This server writes JSON without spaces, so bytes can be searched for."""
+        self._is_told = False
+        """The failure stands in an event of the target's own."""
+        self._key = b""
+        """How the text of a token begins, where bytes can be searched for it."""
         self._drops_usage = not self.x.ask.wants_usage
         self._note_at = 1
 
@@ -130,22 +132,30 @@ class StreamRelay(Relay):
             end = cut(payload)
             if end < len(payload):
                 self._carry = payload[end:]
-                if len(self._carry) > _LONGEST_EVENT:
-                    raise ProtocolError("One event of the stream is longer than 4 MiB.")
                 if not end:
+                    if len(self._carry) > _LONGEST_EVENT:
+                        raise ProtocolError("One event of the stream is longer than 4 MiB.")
                     return
                 payload = payload[:end]
         payload, tokens, done = self._look(payload)
         if tokens:
             self._count(tokens)
-        if done or whole:
-            self._end(payload)
-        elif not self.x.answered and not self.tokens:
+        ends = done or whole
+        if ends and not self._finished and self._failed is None:
+            self._failed = ProtocolError(
+                f"{self.attempt.target.info.name} ended its stream without a finish reason.",
+                reason="upstream-truncated",
+            )
+        failed = self._failed if ends or not (self.tokens or self.x.answered) else None
+        if ends and failed is None:
+            self._last = payload
+            self.attempt.complete()
+        elif self.x.answered or self.tokens:
+            self.write(payload if self.x.answered else self._start(payload))
+        elif failed is None:
             self._hold(payload)
-        else:
-            if not self.x.answered:
-                payload = self._start(payload)
-            self.write(payload)
+        if failed is not None:
+            raise failed
 
     def finish(self, error: Upstream | None) -> None:
         if not self.x.answered:
@@ -153,55 +163,62 @@ class StreamRelay(Relay):
         if error is None:
             self.end_stream(self._last)
         else:
-            self.write(self._last)
-            self.break_stream(None if error is self._failed else error)
+            self.break_stream(None if self._is_told and error is self._failed else error)
 
     def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
-        """What is relayed of whole events, their tokens, and whether the end is among them."""
-        if self._is_compact and self.tokens and wire.plain_end(payload, 0) == len(payload):
-            return payload, self._count_events(payload, 0, len(payload)), False
+        """What is relayed of whole events, their tokens, and whether the end is among them.
+
+        It stops at the end, and at a failure that comes before the first token.
+        """
+        key = self._key
+        if key and self.tokens and wire.plain_end(payload, 0) == len(payload):
+            tokens = wire.count_plain(payload, key, 0, len(payload))
+            if tokens >= 0:
+                return payload, tokens, False
+            key = b""
         kept: list[bytes] = []
         tokens = start = 0
-        done = False
         while start < len(payload):
-            if self._is_compact and (self.tokens or tokens):
+            if key and (self.tokens or tokens):
                 end = wire.plain_end(payload, start)
-                if end > start:
-                    tokens += self._count_events(payload, start, end)
+                plain = wire.count_plain(payload, key, start, end) if end > start else 0
+                if plain < 0:
+                    key = b""
+                elif end > start:
+                    tokens += plain
                     kept.append(payload[start:end])
                     start = end
                     continue
             raw, data = first_event(payload, start)
             start += len(raw)
             if data == wire.DONE:
-                done = self._finished = True
-            elif data:
-                chunk = self._decode(data)
-                if chunk is None:
-                    tokens += 1
-                elif self._drops_usage and chunk.usage is not None and not chunk.choices:
+                self._finished = True
+                if self._failed is None or self._is_told:
+                    kept.append(raw)
+                return b"".join(kept), tokens, True
+            if data:
+                try:
+                    chunk = wire.decode_chunk(data)
+                except wire.NotJson as wrong:
+                    say = f"An event of the stream is not JSON: {wrong}."
+                    self._failed = ProtocolError(say, reason="upstream-protocol")
+                    return b"".join(kept), tokens, True
+                tokens += self._read_chunk(chunk, data)
+                if self._failed is not None and not (tokens or self.tokens or self.x.answered):
+                    break
+                if self._drops_usage and chunk and chunk.usage and not chunk.choices:
                     continue
-                else:
-                    tokens += chunk.is_token()
             kept.append(raw)
-        return b"".join(kept), tokens, done
+        return b"".join(kept), tokens, False
 
-    def _count_events(self, payload: bytes, start: int, end: int) -> int:
-        """Events with JSON; line ends within JSON are escaped, so the mark is never inside."""
-        count = payload.count(wire.EVENT_MARK, max(start - 1, 0), end)
-        return count + (start == 0 and payload.startswith(wire.EVENT_MARK[1:]))
-
-    def _decode(self, data: bytes) -> wire.Chunk | None:
-        """One chunk; None for one of a shape we do not know, which counts as a token."""
-        try:
-            chunk = wire.decode_chunk(data)
-        except wire.NotJson as wrong:
-            raise ProtocolError(f"An event of the stream is not JSON: {wrong}.") from None
+    def _read_chunk(self, chunk: wire.Chunk | None, data: bytes) -> bool:
+        """Note what one chunk says; whether it is a token, as is one of a shape we do not know."""
         if chunk is None:
-            return None
+            return True
         if chunk.usage is not None:
             self.usage = chunk.usage
         if chunk.error is not None:
+            self._is_told = True
             self._failed = ServerError(
                 f"{self.attempt.target.info.name} reported an error in the stream.",
                 reason="upstream-error",
@@ -213,9 +230,10 @@ class StreamRelay(Relay):
                 )
             elif choice.finish_reason is not None:
                 self._finished = True
-        if wire.is_compact(data):
-            self._is_compact = True
-        return chunk
+        is_token = chunk.is_token()
+        if is_token and self.x.ask.samples == 1:  # of several choices an event may bring two
+            self._key = wire.text_key(data)
+        return is_token
 
     def _count(self, tokens: int) -> None:
         """Tokens are about to be relayed."""
@@ -237,8 +255,6 @@ class StreamRelay(Relay):
         self.attempt.token_came(now)
 
     def _hold(self, payload: bytes) -> None:
-        if self._failed is not None:
-            raise self._failed
         self._held.append(payload)
         self._held_bytes += len(payload)
         if self._held_bytes > _LONGEST_HELD:
@@ -251,17 +267,6 @@ class StreamRelay(Relay):
             payload = b"".join((*self._held, payload))
             self._held.clear()
         return payload
-
-    def _end(self, payload: bytes) -> None:
-        self._last = payload
-        if self._failed is not None:
-            raise self._failed
-        if not self._finished:
-            raise ProtocolError(
-                f"{self.attempt.target.info.name} ended its stream without a finish reason.",
-                reason="upstream-truncated",
-            )
-        self.attempt.complete()
 
 
 class WholeRelay(Relay):
@@ -283,6 +288,10 @@ class WholeRelay(Relay):
         self._kept.append(payload)
         self._kept_bytes += len(payload)
         if self._kept_bytes > _WHOLE_BYTES and not whole:
+            if self.attempt.status is not None and self.attempt.status >= 400:
+                self._kept.clear()  # no error needs so many words: it is judged by its status
+                self.attempt.complete()
+                return
             self._pass_on()
         if whole:
             if self.attempt.status is not None and self.attempt.status < 300:

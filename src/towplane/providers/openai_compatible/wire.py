@@ -8,25 +8,28 @@ import msgspec
 
 __all__ = [
     "DONE",
-    "EVENT_MARK",
     "Chunk",
     "NotJson",
     "Usage",
+    "count_plain",
     "decode_chunk",
     "estimate_tokens",
-    "is_compact",
     "plain_end",
     "read_usage",
+    "text_key",
     "usage_of_tail",
 ]
 
 DONE = b"[DONE]"
 """The data of a stream's last event."""
-EVENT_MARK = b"\ndata: {"
+_MARK = b"\ndata: {"
 """Where an event with JSON begins; line ends within JSON are escaped, so it is never inside."""
 _SIGNS = (b'"finish_reason":"', b'"usage":{', b'"error":', DONE)
 """What an event that is more than a token holds, in JSON written without spaces. Quotes are escaped
 inside strings, so that none of the first three can be part of a text."""
+
+_TEXTS = (b'"content":"', b'"reasoning_content":"', b'"reasoning":"', b'"text":"')
+"""How the text of a token begins, in JSON written without spaces."""
 
 
 class NotJson(ValueError):
@@ -114,9 +117,22 @@ def decode_chunk(data: bytes) -> Chunk | None:
         raise NotJson(str(wrong)) from None
 
 
-def is_compact(data: bytes) -> bool:
-    """Whether this server writes JSON without spaces, so that bytes can be searched for signs."""
-    return b'"choices":[' in data and b'"finish_reason": ' not in data
+def text_key(data: bytes) -> bytes:
+    """How text begins in the events of this server, if it writes JSON without spaces, so that bytes
+    can be searched for it; empty if this event does not tell."""
+    if b'"choices":[' in data and b'"finish_reason": ' not in data:
+        for key in _TEXTS:
+            if key in data and key + b'"' not in data:
+                return key
+    return b""
+
+
+def count_plain(payload: bytes, key: bytes, start: int, end: int) -> int:
+    """The tokens of these events, if each of them is one by its `key`; -1 if some may be none."""
+    events = payload.count(_MARK, max(start - 1, 0), end)
+    events += start == 0 and payload.startswith(_MARK[1:])
+    texts = payload.count(key, start, end) - payload.count(key + b'"', start, end)
+    return events if events == texts else -1
 
 
 def plain_end(payload: bytes, start: int) -> int:
