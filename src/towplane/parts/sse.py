@@ -27,7 +27,7 @@ def first_event(block: bytes, start: int = 0) -> tuple[bytes, bytes]:
 
 
 def _data(raw: bytes) -> bytes:
-    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2:
+    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and raw[-3] != 0x0D:
         return raw[6:-2]  # one line ended by LF: nearly all there are
     lines = [
         line[5:].removeprefix(b" ")

@@ -8,6 +8,7 @@ the journal, an upstream or a client is noted in `effects`, in its order. No soc
 
 import asyncio
 import json
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -341,6 +342,7 @@ class Fleet:
         to and from the coordinator are delivered whenever the loop turns."""
         self.clock = FakeClock(wall_s=wall_s)
         self.loop = asyncio.SelectorEventLoop()
+        weakref.finalize(self, self.loop.close)  # also of a test that fails
         self.errors: list[str] = []
         """Exceptions that reached the event loop."""
         self.loop.set_exception_handler(
