@@ -28,7 +28,12 @@ class Database:
         self.path = path
         self._log = path.with_name(f"{path.name}-wal")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.engine = sa.create_engine(f"sqlite:///{path}", pool_size=4, max_overflow=4)
+        self.engine = sa.create_engine(
+            f"sqlite:///{path}",
+            pool_size=4,
+            max_overflow=4,
+            pool_use_lifo=True,  # the one used last still knows its pages and statements
+        )
         sa.event.listen(self.engine, "connect", _configure)
 
     @contextmanager

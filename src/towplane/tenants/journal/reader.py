@@ -23,7 +23,6 @@ from towplane.tenants.journal.layout import (
 __all__ = ["START", "Batch", "JournalReader", "Position"]
 
 _CHUNK_BYTES = 4 * LONGEST_LINE
-_SHORTEST_EVENT = 32  # bytes with its newline: a Progress without an id
 _DAMAGE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
@@ -61,7 +60,7 @@ class JournalReader:
         """Whether the writer lives, as its lock says."""
         return is_locked(self.directory)
 
-    def read(self, position: Position = START, limit: int = 20_000) -> Batch:
+    def read(self, position: Position = START, limit: int = 8_000) -> Batch:
         """At most `limit` events after `position`."""
         # Asked before reading: what a writer appended before it was seen dead, this read sees.
         alive = self.is_alive()
@@ -76,9 +75,15 @@ class JournalReader:
                     return Batch(events, position, bad, is_end=True, is_final=not alive)
                 position, bad = Position(later[0], 0), bad + 1  # somebody removed a segment
                 continue
-            cut = _end_of_lines(data, limit - len(events))
+            cut = data.rfind(b"\n") + 1
             if cut:
-                bad += self._decode(data[:cut], events)
+                found, damaged = self._decode(data[:cut])
+                if len(found) > limit - len(events):
+                    # Seldom, so this costs less than to count the lines of every chunk before.
+                    cut = _end_of_lines(data, limit - len(events))
+                    found, damaged = self._decode(data[:cut])
+                events += found
+                bad += damaged
                 position = Position(position.segment, position.offset + cut)
             elif alive and not later:
                 return Batch(events, position, bad, is_end=True, is_final=False)
@@ -119,13 +124,14 @@ class JournalReader:
         finally:
             os.close(handle)
 
-    def _decode(self, lines: bytes, events: list[Event]) -> int:
-        """Append the events of whole lines; returns how many places were damaged."""
+    def _decode(self, lines: bytes) -> tuple[list[Event], int]:
+        """The events of whole lines, and how many places were damaged."""
         try:
-            events += self._decoder.decode_lines(lines)
+            return self._decoder.decode_lines(lines), 0
         except _DAMAGE:
-            return sum(self._decode_line(line, events) for line in lines[:-1].split(b"\n"))
-        return 0
+            events: list[Event] = []
+            bad = sum(self._decode_line(line, events) for line in lines[:-1].split(b"\n"))
+            return events, bad
 
     def _decode_line(self, line: bytes, events: list[Event]) -> int:
         text = line.lstrip(b"\0")  # zeros before a line: a page that a power cut lost
@@ -137,12 +143,7 @@ class JournalReader:
 
 
 def _end_of_lines(data: bytes, most: int) -> int:
-    """The end of the last complete line of at most `most`; 0 if there is none."""
-    cut = data.rfind(b"\n") + 1
-    if cut <= most * _SHORTEST_EVENT:  # counting them would cost a tenth of a fold
-        return cut
-    if data.count(b"\n", 0, cut) <= most:
-        return cut
+    """The end of the first `most` lines; there are more."""
     cut = 0
     for _ in range(most):
         cut = data.index(b"\n", cut) + 1

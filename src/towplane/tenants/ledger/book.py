@@ -89,7 +89,7 @@ class Ledger:
         self._names = NamesBook()
         self._folding = threading.Lock()
 
-    def fold(self, limit: int = 20_000) -> FoldResult:
+    def fold(self, limit: int = 8_000) -> FoldResult:
         """Fold at most `limit` events of all journals, in one transaction."""
         with self._folding:
             reads = self._read(limit)

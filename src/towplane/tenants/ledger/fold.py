@@ -77,56 +77,52 @@ def apply(
     connection: sa.Connection, book: NamesBook, incarnation: str, events: Iterable[Event]
 ) -> Applied:
     """Put the events of one incarnation into the tables."""
-    opened, output, settled = _sort(events)
-    stored = _find_open(connection, opened, [*settled, *output])
-    ended: list[_Ended] = []
-    lost: list[str] = []
-    for attempt, end in settled.items():
-        begin = opened.get(attempt)
-        if begin is None and attempt in stored:
-            begin = decode_opened(stored[attempt])
-        if begin is None:
-            lost.append(attempt)
-        else:
-            ended.append((begin, end))
-    orphans = len(lost) - len(_find_settled(connection, lost))
+    opened, output, ended, others = _sort(events)
+    stored = _find_open(connection, opened, [*others, *(i for i in output if i not in opened)])
+    ended += [(decode_opened(stored[id_]), end) for id_, end in others.items() if id_ in stored]
+    lost = [id_ for id_ in others if id_ not in stored]
 
     count = _add_ended(connection, book, incarnation, ended)
+    settled = {begin.id for begin, _ in ended}
     begun = _insert_open(
         connection, incarnation, [o for id_, o in opened.items() if id_ not in settled], output
     )
     _run(connection, _DELETE_OPEN, [(id_,) for id_ in stored if id_ in settled])
     further = [(n, id_) for id_, n in output.items() if id_ in stored and id_ not in settled]
     _run(connection, _UPDATE_OUTPUT, further)
-    return Applied(begun, count, orphans)
+    return Applied(begun, count, orphans=len(lost) - len(_find_settled(connection, lost)))
 
 
 def _sort(
     events: Iterable[Event],
-) -> tuple[dict[str, Opened], dict[str, int], dict[str, Settled]]:
-    """By kind and attempt; the first of two equal ones counts, and the furthest progress."""
+) -> tuple[dict[str, Opened], dict[str, int], list[_Ended], dict[str, Settled]]:
+    """What was opened, the furthest progress, and what ended: here begun, or elsewhere."""
     opened: dict[str, Opened] = {}
     output: dict[str, int] = {}
-    settled: dict[str, Settled] = {}
+    ended: list[_Ended] = []
+    others: dict[str, Settled] = {}
     for event in events:
         kind = type(event)
         if kind is Settled:
-            settled.setdefault(event.id, event)  # type: ignore[arg-type]  # mypy keeps the union
+            begin = opened.get(event.id)
+            if begin is None:
+                others.setdefault(event.id, event)  # type: ignore[arg-type]  # mypy keeps the union
+            else:
+                ended.append((begin, event))  # type: ignore[arg-type]  # as above
         elif kind is Opened:
             opened.setdefault(event.id, event)  # type: ignore[arg-type]  # as above
         elif isinstance(event, Progress):
             output[event.id] = max(event.output, output.get(event.id, 0))
-    return opened, output, settled
+    return opened, output, ended, others
 
 
 def _find_open(
     connection: sa.Connection, opened: dict[str, Opened], further: list[str]
 ) -> dict[str, bytes]:
     """What earlier batches left open of the attempts that this one tells something about."""
-    ids = [id_ for id_ in further if id_ not in opened]
     found: dict[str, bytes] = {}
-    if ids:
-        rows = connection.exec_driver_sql(_FIND_OPEN, (_encode(ids).decode(),))
+    if further:
+        rows = connection.exec_driver_sql(_FIND_OPEN, (_encode(further).decode(),))
         found = {row[0]: row[1] for row in rows}
     if opened:
         # Ids ascend, so that this range is empty unless a beginning was written twice.
@@ -155,8 +151,9 @@ def _add_ended(
         # Only after an event was written twice, so looking each one up costs nothing otherwise.
         connection.exec_driver_sql("ROLLBACK TO ended")
         book.forget()
-        done = _find_settled(connection, [begin.id for begin, _ in ended])
-        ended = [(begin, end) for begin, end in ended if begin.id not in done]
+        once = {both[0].id: both for both in ended}
+        done = _find_settled(connection, list(once))
+        ended = [both for id_, both in once.items() if id_ not in done]
         sums, values = _count(connection, book, ended)
         _insert(connection, values)
     connection.exec_driver_sql("RELEASE ended")
