@@ -192,7 +192,7 @@ async def test_what_a_crashed_program_left_running_is_killed(tmp_path: Path) -> 
 
 
 SUPERVISOR = """
-    import asyncio, sys
+    import asyncio, signal, sys
     from pathlib import Path
     from towplane.controller.loop import Controller
     from towplane.document.plane import Plane
@@ -210,6 +210,8 @@ SUPERVISOR = """
         finally:
             await controller.stop()
 
+    # A shell without job control starts what it puts into the background deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main())
 """
 
@@ -243,8 +245,12 @@ async def test_the_death_of_the_supervisor_is_the_death_of_its_engines(tmp_path:
 
 async def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     supervisor, pid = await asyncio.to_thread(_supervise, tmp_path)
-    supervisor.send_signal(signal.SIGINT)
-    await asyncio.to_thread(supervisor.communicate, timeout=CAP_S)
+    with supervisor:
+        supervisor.send_signal(signal.SIGINT)
+        try:
+            await asyncio.to_thread(supervisor.communicate, timeout=CAP_S)
+        finally:
+            supervisor.kill()
     assert _is_gone(pid)
     assert not list((tmp_path / "data" / "engines").glob("*.json"))
 
