@@ -11,6 +11,7 @@ before it are, and the connection is closed; nothing of it goes upstream.
 """
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 import httptools
@@ -48,8 +49,8 @@ class Connection(asyncio.Protocol):
     """The server's side of one client connection."""
 
     __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_header_count",
-                 "_in_head", "_parser", "_pieces", "_queue", "_request", "_wire_bytes", "closing",
-                 "deadline", "exchange", "on_body", "paused", "transport",
+                 "_in_head", "_parser", "_pieces", "_queue", "_request", "_unwritten",
+                 "_wire_bytes", "closing", "deadline", "exchange", "on_body", "paused", "transport",
                  "waits_for")  # fmt: skip
 
     transport: asyncio.Transport
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self.exchange: Exchange | None = None
         self.closing = False
+        self._unwritten = sys.maxsize
         self.paused = False
         """The client takes nothing at the moment."""
         self.deadline = 0.0
@@ -145,6 +147,8 @@ class Connection(asyncio.Protocol):
             self.deadline = 0.0
         if self.exchange is not None:
             self.exchange.client_is_slow(slow=False)
+        else:
+            self._hall.soon(self._next)
 
     # What the parser says
 
@@ -245,6 +249,8 @@ class Connection(asyncio.Protocol):
                 f"The request's {what} did not arrive in time.", reason=self.waits_for
             )
             self._next()
+        elif self.waits_for == "linger" and self._takes_something():
+            self._wait("linger", self._hall.limits.write_timeout_s)
         else:
             self.abort()
 
@@ -285,8 +291,11 @@ class Connection(asyncio.Protocol):
             self._wait(phase, limits.header_timeout_s if self._in_head else limits.body_timeout_s)
 
     def _next(self) -> None:
-        """Start the next request, or say what was wrong with it."""
-        if self.exchange is not None or self.closing:
+        """Start the next request, or say what was wrong with it.
+
+        Not while the client takes nothing: what it asks and does not read would pile up here.
+        """
+        if self.exchange is not None or self.closing or self.paused:
             return
         if self._queue and self._hall.draining:
             self._refuse(
@@ -309,6 +318,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, flaw: PlaneError) -> None:
         """Answer a request that cannot be taken, and leave."""
         self._hall.counters.refused(flaw.reason)
+        request = self._queue[0] if self._queue else self._request
         body = answers.error_body(flaw)
         self.transport.write(
             b"%bcontent-type: application/json\r\ncontent-length: %d\r\n"
@@ -317,10 +327,15 @@ class Connection(asyncio.Protocol):
                 answers.status_line(answers.status_of(flaw)),
                 len(body),
                 answers.error_headers(flaw),
-                b"" if self._request.method == b"HEAD" else body,
+                b"" if request.method == b"HEAD" else body,
             )
         )
         self._close()
+
+    def _takes_something(self) -> bool:
+        """Whether there is something to write, and less than when this was asked before."""
+        before, self._unwritten = self._unwritten, self.transport.get_write_buffer_size()
+        return 0 < self._unwritten < before
 
     def _close(self) -> None:
         """Close once everything is written; what still comes in is thrown away for a while."""

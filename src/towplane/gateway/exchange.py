@@ -156,12 +156,15 @@ class Exchange:
         if self.hall.draining:
             self.keep_alive = False
         transport = self.connection.transport
+        connection = b"" if self.keep_alive else b"connection: close\r\n"
+        if self.keep_alive and self.request.version == "1.0":
+            connection = b"connection: keep-alive\r\n"
         head = b"%b%bcontent-length: %d\r\n%b%b\r\n" % (
             answers.status_line(status),
             self.own_headers(),
             len(body),
             headers,
-            b"" if self.keep_alive else b"connection: close\r\n",
+            connection,
         )
         if self.request.method == b"HEAD":
             transport.write(head)

@@ -93,7 +93,9 @@ class UpstreamConnection(asyncio.Protocol):
         is waited for, because it often comes in a packet of its own.
         """
         self.listener = None
-        if self._whole and self._keep_alive:
+        if self._pool.is_closed:
+            self.transport.abort()
+        elif self._whole and self._keep_alive:
             self.transport.resume_reading()
             self.is_reused = True
             self._pool.keep(self)
@@ -243,7 +245,8 @@ class _Ending:
 class TargetPool:
     """The connections to one address."""
 
-    __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "endings", "open")
+    __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "endings",
+                 "is_closed", "open")  # fmt: skip
 
     def __init__(
         self,
@@ -259,6 +262,8 @@ class TargetPool:
         self._idle: list[UpstreamConnection] = []
         self._dials: set[asyncio.Task[None]] = set()
         self.endings: set[_Ending] = set()
+        self.is_closed = False
+        """No target is there any more: nothing is kept."""
         self.open = 0
         """Connections, idle ones included."""
 
@@ -312,6 +317,7 @@ class TargetPool:
 
     def close(self) -> None:
         """Close every idle connection; those at work end with their attempts."""
+        self.is_closed = True
         for ending in tuple(self.endings):
             ending.give_up()
         while self._idle:

@@ -345,8 +345,9 @@ class Fleet:
         weakref.finalize(self, self.loop.close)  # also of a test that fails
         self.errors: list[str] = []
         """Exceptions that reached the event loop."""
+        errors = self.errors  # the loop, which outlives a test that fails, holds nothing else
         self.loop.set_exception_handler(
-            lambda _, context: self.errors.append(f"{context.get('exception')!r}: {context}")
+            lambda _, context: errors.append(f"{context.get('exception')!r}: {context}")
         )
         self.refusing: set[str] = set()
         """Hosts that refuse connections."""

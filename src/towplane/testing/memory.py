@@ -70,6 +70,8 @@ class MemoryTransport(asyncio.Transport):
         self.is_ended = False
         """The writing side is closed."""
         self.reads = True
+        self.unwritten = 0
+        """Bytes that the peer has not taken, as a test says."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self.is_closed and not self.is_ended:
@@ -84,6 +86,9 @@ class MemoryTransport(asyncio.Transport):
 
     def write_eof(self) -> None:
         self.is_ended = True
+
+    def get_write_buffer_size(self) -> int:
+        return self.unwritten
 
     def is_closing(self) -> bool:
         return self.is_closed
