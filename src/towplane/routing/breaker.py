@@ -9,10 +9,10 @@ attempts within `window_s` failed. The clock is passed in. Warning: what counts 
 caller's choice; an answer that blames the client (4xx) must not be reported as one.
 """
 
-from collections import deque
 from typing import Literal, NamedTuple
 
 from towplane.routing.spec import Breaker as BreakerSpec
+from towplane.routing.window import Window
 
 State = Literal["closed", "open", "half-open"]
 
@@ -50,7 +50,8 @@ class Breaker:
         self._spec = spec
         self.state: State = "closed"
         self._consecutive = 0
-        self._recent: deque[tuple[float, bool]] = deque()
+        self._recent = Window(spec.window_s)
+        """Attempts that ended while it was closed, and the failures among them."""
         self._open_s = spec.open_s
         self._until = 0.0
         self._probing = False
@@ -72,6 +73,8 @@ class Breaker:
 
     def retune(self, spec: BreakerSpec) -> None:
         """Other settings hold from now on; what it has seen stays."""
+        if spec.window_s != self._spec.window_s:
+            self._recent = Window(spec.window_s)
         self._spec = spec
         if self.state == "closed":
             self._open_s = spec.open_s
@@ -87,8 +90,7 @@ class Breaker:
             self._close()
         elif self.state == "closed":
             self._consecutive = 0
-            if self._recent:
-                self._note(now, failed=False)
+            self._recent.add(now)
 
     def failed(self, now: float) -> None:
         """An attempt failed by the target's fault."""
@@ -97,8 +99,9 @@ class Breaker:
             self._open(now)
         elif self.state == "closed":
             self._consecutive += 1
-            self._note(now, failed=True)
-            if self._consecutive >= self._spec.failures or self._share_reached():
+            self._recent.add(now)
+            self._recent.add_some(now)
+            if self._consecutive >= self._spec.failures or self._share_reached(now):
                 self._open(now)
 
     def abandoned(self) -> None:
@@ -118,18 +121,10 @@ class Breaker:
     def _close(self) -> None:
         self.state = "closed"
         self._consecutive = 0
-        self._recent.clear()
+        self._recent = Window(self._spec.window_s)
         self._open_s = self._spec.open_s
         self._probing = False
 
-    def _note(self, now: float, *, failed: bool) -> None:
-        """Remember a result; nothing is remembered while nothing fails, to keep success cheap."""
-        self._recent.append((now, failed))
-        oldest = now - self._spec.window_s
-        while self._recent and self._recent[0][0] < oldest:
-            self._recent.popleft()
-
-    def _share_reached(self) -> bool:
-        volume = len(self._recent)
-        failures = sum(failed for _, failed in self._recent)
+    def _share_reached(self, now: float) -> bool:
+        volume, failures = self._recent.sums(now)
         return volume >= self._spec.volume and failures >= self._spec.share * volume

@@ -2,50 +2,32 @@
 
 Over the last `window_s`: retries ≤ share × requests + floor × window. A count per request cannot
 stop a retry storm, because it multiplies with the load; a share can (Finagle, "Retry Budgets",
-2016-02-08). Time is cut into ten slots, so both sums cost nothing per request.
+2016-02-08).
 """
 
 from towplane.routing.spec import Retries
-
-_SLOTS = 10
+from towplane.routing.window import Window
 
 
 class RetryBudget:
     """The budget of one route in one worker; the clock is passed in."""
 
-    __slots__ = ("_requests", "_retries", "_slot", "_slot_s", "_spec")
+    __slots__ = ("_spec", "_window", "request")
 
     def __init__(self, spec: Retries) -> None:
         self._spec = spec
-        self._slot_s = max(spec.window_s, 0.001) / _SLOTS
-        self._slot = 0
-        self._requests = [0] * _SLOTS
-        self._retries = [0] * _SLOTS
-
-    def request(self, now: float) -> None:
-        """A request came in."""
-        self._turn(now)
-        self._requests[self._slot % _SLOTS] += 1
+        self._window = Window(spec.window_s)
+        self.request = self._window.add
+        """A request came in, at a time."""
 
     def take(self, now: float) -> bool:
         """Take one retry if the budget has one."""
         if self.left(now) < 1.0:
             return False
-        self._retries[self._slot % _SLOTS] += 1
+        self._window.add_some(now)
         return True
 
     def left(self, now: float) -> float:
         """Retries that are left at the moment."""
-        self._turn(now)
-        spec = self._spec
-        allowed = spec.share * sum(self._requests) + spec.floor * spec.window_s
-        return allowed - sum(self._retries)
-
-    def _turn(self, now: float) -> None:
-        slot = int(now / self._slot_s)
-        if slot == self._slot:
-            return
-        for passed in range(min(slot - self._slot, _SLOTS)):
-            self._requests[(slot - passed) % _SLOTS] = 0
-            self._retries[(slot - passed) % _SLOTS] = 0
-        self._slot = max(slot, self._slot)
+        requests, retries = self._window.sums(now)
+        return self._spec.share * requests + self._spec.floor * self._spec.window_s - retries
