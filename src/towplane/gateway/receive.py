@@ -129,7 +129,7 @@ def _read_generation(ask: Ask) -> None:
         options = fields.get("stream_options")
         ask.wants_usage = options is not None and _wants_usage(options)
     limit = fields.get("max_completion_tokens")
-    if limit is None:
+    if limit is None or limit == _NULL:
         limit = fields.get("max_tokens")
     if limit is not None:
         # Below 0 some engines read "no limit" (llama.cpp: -1).
