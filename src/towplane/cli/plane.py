@@ -111,10 +111,6 @@ class RunningPlane:
         self._is_open = True
         for work in (self._folding, self._polling, self._reporting, self._pruning):
             self._run(work())
-        # What is here by now stays; the collector need not look at it, nor after each 700 events.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER, 10, 10)
 
     async def open_admin(self) -> None:
         """Open the admin port, and tell other commands where this plane is."""
@@ -131,6 +127,10 @@ class RunningPlane:
         self.admin = await self._admin.start()
         self._announce()
         self._run(self._watching())
+        # What is here by now stays; the collector need not look at it, nor after each 700 events.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 10, 10)
 
     async def stop(self) -> None:
         """Drain the workers, stop the engines, fold what is left; nothing stays behind.
