@@ -164,12 +164,14 @@ class Upstream:
         for piece in pieces:
             if not self.transport.is_closed:
                 self._protocol.data_received(piece)
+        self._worker.fleet.turn(1)
 
     def close(self, error: Exception | None = None) -> None:
         """The upstream closes, or resets with an error."""
         if not self.transport.is_closed:
             self.transport.is_closed = True
             self._protocol.connection_lost(error)
+            self._worker.fleet.turn(1)
 
     def _take(self, data: bytes) -> None:
         self._worker.effects.append(Effect("upstream", data))
@@ -199,6 +201,7 @@ class Client:
         """Bytes arrive at the plane, unless it has closed."""
         if not self.transport.is_closed:
             self.protocol.data_received(data)
+            self._worker.fleet.turn(1)
 
     def ask(self, **fields: Any) -> None:
         """A chat request for the model `m`; `fields` are added to its body."""
