@@ -204,6 +204,7 @@ def test_a_worker_that_does_not_answer_a_recall_holds_nobody_up() -> None:
     fleet.wait(1.5)
     while second.coming:
         second.hear()
+    fleet.turn()
     outcomes = [status(client) for client in waits]
     assert outcomes.count((0, "")) == 3
     assert outcomes.count((429, "concurrency")) == 1
