@@ -241,6 +241,9 @@ def test_a_client_that_leaves_while_it_waits_for_units_harms_nobody() -> None:
     fleet.carry_all()
     assert status(stays) == (0, "")
     assert running(fleet) == 1
+    counters = fleet.worker.hall.counters
+    assert dict(counters.requests) == {("m", "cancelled", "none"): 1}
+    assert dict(counters.refusals) == {}
     fleet.close()
     assert fleet.errors == []
 

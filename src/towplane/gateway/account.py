@@ -105,8 +105,11 @@ def account_request(x: "Exchange") -> None:
 def account_refusal(x: "Exchange", refusal: PlaneError) -> None:
     """Count a request that the plane did not take."""
     hall = x.hall
-    hall.counters.refused(refusal.reason)
     model = x.route.info.model if x.route is not None else "other"
+    if x.gone:  # its client left while it waited for units: nobody was refused
+        hall.counters.requests[(model, "cancelled", "none")] += 1
+        return
+    hall.counters.refused(refusal.reason)
     outcome = "failed" if refusal.code == "no_target" else "refused"
     slo = "missed" if outcome == "failed" and x.route is not None and x.route.has_slo else "none"
     hall.counters.requests[(model, outcome, slo)] += 1
