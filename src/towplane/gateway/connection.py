@@ -19,6 +19,7 @@ import httptools
 from towplane.gateway import answers
 from towplane.gateway.exchange import Exchange
 from towplane.gateway.request import Request, check_head
+from towplane.gateway.turn import Outgoing
 from towplane.parts.errors import BadRequest, Draining, PlaneError, TooLarge
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
                  "_wire_bytes", "closing", "deadline", "exchange", "on_body", "paused", "transport",
                  "waits_for")  # fmt: skip
 
-    transport: asyncio.Transport
+    transport: Outgoing
 
     def __init__(self, hall: "Hall") -> None:
         self._hall = hall
@@ -79,8 +80,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        self.transport = transport  # type: ignore[assignment]  # uvloop's own class
         hall = self._hall
+        self.transport = hall.turn.wrap(transport)
         if len(hall.connections) >= hall.limits.connections:
             hall.counters.refused("connections")
             self.closing = True

@@ -30,6 +30,7 @@ from towplane.gateway.messages import (
     TargetInfo,
 )
 from towplane.gateway.pool import TargetPool
+from towplane.gateway.turn import Turn
 from towplane.monitoring.catalogue import CATALOGUE
 from towplane.monitoring.series import Sample
 from towplane.parts.clock import Clock
@@ -65,6 +66,7 @@ class Hall:
         self.journal = journal
         self.tell = tell
         self.soon = loop.call_soon
+        self.turn = Turn(loop)
         self.swept_at = clock.monotonic()
         """The time of the last sweep: good enough for the deadlines of connections."""
         self.counters = Counters(CATALOGUE["towplane_overhead_seconds"].edges)
@@ -287,6 +289,7 @@ class Hall:
 
     def close(self) -> None:
         """The time for draining is over: what still runs is cut off and accounted as it is."""
+        self.turn.end()
         for connection in tuple(self.connections):
             connection.abort()
             connection.connection_lost(None)  # the loop may not come round to it any more
@@ -324,7 +327,7 @@ class Hall:
         if pool is None:
             tls = ssl.create_default_context(cafile=info.ca) if info.tls else None
             pool = self._pools[address] = TargetPool(
-                info.host, info.port, tls, loop=self.loop, now=self.now
+                info.host, info.port, tls, loop=self.loop, turn=self.turn, now=self.now
             )
         return pool
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import httptools
 
+from towplane.gateway.turn import Outgoing, Turn
 from towplane.parts.clock import Now
 from towplane.parts.errors import ProtocolError, Unavailable, Upstream
 
@@ -54,7 +55,7 @@ class UpstreamConnection(asyncio.Protocol):
                  "_pieces", "_pool", "_whole", "idle_since", "is_reused", "listener", "on_body",
                  "retry_after", "transport")  # fmt: skip
 
-    transport: asyncio.Transport
+    transport: Outgoing
 
     def __init__(self, pool: "TargetPool") -> None:
         self._pool = pool
@@ -110,7 +111,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._pool.open += 1
-        self.transport = transport  # type: ignore[assignment]  # uvloop's own class
+        self.transport = self._pool.turn.wrap(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The upstream closed."""
@@ -246,7 +247,7 @@ class TargetPool:
     """The connections to one address."""
 
     __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "endings",
-                 "is_closed", "open")  # fmt: skip
+                 "is_closed", "open", "turn")  # fmt: skip
 
     def __init__(
         self,
@@ -255,8 +256,10 @@ class TargetPool:
         tls: ssl.SSLContext | None,
         *,
         loop: asyncio.AbstractEventLoop,
+        turn: Turn,
         now: Now,
     ) -> None:
+        self.turn = turn
         self._host, self._port, self._tls = host, port, tls
         self._loop, self._now = loop, now
         self._idle: list[UpstreamConnection] = []
