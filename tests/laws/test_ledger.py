@@ -347,6 +347,39 @@ def test_a_row_says_all_that_the_events_said(world: World) -> None:
     assert world.attempts() == [("r.2", 1_795_435_200_000_000, *begun, *ended)]
 
 
+def test_a_row_leaves_out_what_nobody_said(world: World) -> None:
+    numbers = ("status", "input", "cached_input", "output", "cost_nanousd", "ttft_ms")
+    world.writer.append(opened("r.1"))
+    world.writer.append(settled("r.1", usage="absent", **dict.fromkeys(numbers)))
+    world.fold_all()
+    assert world.attempts()[0][11:] == (None, None, None, None, None, None, 1_500_000)
+    world.assert_sums()
+
+
+def test_a_large_batch_with_repeated_events_is_one_row_each(world: World) -> None:
+    events: list[Event] = []
+    for number in range(700):
+        attempt = f"r{number:04d}.1"
+        events += [opened(attempt, tenant=f"t{number % 3}"), settled(attempt, output=number)]
+    for event in [*events[:900], *events[300:], *events[:10]]:
+        world.writer.append(event)
+    world.fold_all()
+    assert [row[0] for row in world.attempts()] == sorted({event.id for event in events})
+    assert (world.ledger.running(), world.ledger.damage()) == (0, (0, 0))
+    world.assert_sums()
+
+
+def test_names_that_were_rolled_back_get_a_number_again(world: World) -> None:
+    world.writer.append(opened("r.1", tenant="late"))
+    world.writer.append(settled("r.1"))
+    world.database.dies = "before"
+    with pytest.raises(Died):
+        world.ledger.fold()
+    world.fold_all()
+    assert [row[2] for row in world.attempts()] == ["late"]
+    world.assert_sums()
+
+
 def test_spend_belongs_to_the_day_on_which_the_attempt_was_opened(world: World) -> None:
     world.writer.append(opened("r.1", at=NOON + 43_199))
     world.writer.append(settled("r.1", at=NOON + 43_201))
@@ -517,6 +550,19 @@ def test_pruning_takes_old_attempts_and_leaves_the_sums(world: World) -> None:
     assert world.ledger.usage("day") == sums
 
 
+def test_pruning_finds_what_is_old_of_every_worker(world: World) -> None:
+    prefixes = ["1m84akfr8ba746fq", "1m84anxzwr7zve7k"]
+    for prefix in prefixes:
+        for number in range(4):
+            attempt = f"{prefix}{number:010x}.1"
+            world.writer.append(opened(attempt, at=NOON + number))
+            world.writer.append(settled(attempt))
+    world.fold_all()
+    assert [world.ledger.prune(NOON + 2, most=3) for _ in range(3)] == [3, 1, 0]
+    kept = [f"{prefix}{number:010x}.1" for prefix in prefixes for number in (2, 3)]
+    assert [row[0] for row in world.attempts()] == kept
+
+
 def test_two_planes_on_one_database_fold_each_event_once(world: World) -> None:
     other = Ledger(world.database, world.root)
     world.writer.append(opened("r.1"))
@@ -544,6 +590,21 @@ def test_a_new_database_and_a_migrated_one_are_the_same(tmp_path: Path) -> None:
     upgrade(migrated)
     assert schema_of(new) == schema_of(migrated)
     open_schema(migrated)
+
+
+def test_a_migration_keeps_every_attempt(tmp_path: Path) -> None:
+    database = Database(tmp_path / "old.sqlite")
+    upgrade(database, "0001")
+    row = ("r.1", 1, "acme", "k1", "m", "p/m", "m", "first", "ok", "measured", 1, 200)
+    rows = [(*row, 90, None, 20, None, None, 5), ("r.2", *row[1:], 7, 0, 2, 3, 4, None)]
+    with database.write() as connection:
+        marks = ",".join("?" * 18)
+        connection.exec_driver_sql(f"INSERT INTO attempts VALUES ({marks})", rows)
+    open_schema(database)
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM attempts ORDER BY id").all()
+    assert [tuple(one) for one in found] == rows
+    database.close()
 
 
 def test_the_newest_migration_is_the_schema_in_force() -> None:
