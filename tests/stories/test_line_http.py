@@ -3,9 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from towplane.testing.client import ask, chat
 from towplane.testing.framing import Message, MessageReader
-from towplane.testing.plane import UPSTREAM_KEY, PlaneFactory
+from towplane.testing.plane import UPSTREAM_KEY, PlaneFactory, PlaneFailed, wait_until
 from towplane.testing.provider import FakeProvider
 from towplane.testing.tls import make_certificate
 
@@ -116,3 +118,34 @@ def test_a_provider_with_a_stranger_s_certificate_is_not_trusted(
         answer = asyncio.run(ask(running.address, chat(running.key("acme"))))
     assert answer.status == 502
     assert provider.book.rows() == []
+
+
+def test_a_renewed_certificate_takes_effect_and_a_broken_one_does_not(
+    plane: PlaneFactory, provider: FakeProvider, tmp_path: Path
+) -> None:
+    """The files are read again when they change; what cannot be read leaves the old in force."""
+    first = make_certificate(tmp_path, "front")
+    trusts_first = first.client_context()
+    tls = {"certificate": str(first.certificate), "key": str(first.key)}
+    running = plane(provider, gateway={"tls": tls})
+    key = running.key("acme")
+    assert asyncio.run(ask(running.address, chat(key), tls=trusts_first)).status == 200
+
+    first.certificate.write_text("nonsense")
+    wait_until(lambda: "cannot be used" in running.tail(), 10.0)
+    assert asyncio.run(ask(running.address, chat(key), tls=trusts_first)).status == 200
+
+    second = make_certificate(tmp_path, "front")
+    trusts_second = second.client_context()
+
+    def is_renewed() -> bool:
+        return asyncio.run(ask(running.address, chat(key), tls=trusts_second)).status == 200
+
+    wait_until(is_renewed, 10.0)
+
+
+def test_an_authority_that_cannot_be_read_stops_the_start(
+    provider: FakeProvider, plane: PlaneFactory, tmp_path: Path
+) -> None:
+    with pytest.raises(PlaneFailed, match=r"missing\.pem cannot be used"):
+        plane(provider, ca=tmp_path / "missing.pem")

@@ -6,17 +6,19 @@ process imports its database and opens the ledger. So this module imports as lit
 
 import fcntl
 import os
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from towplane.document.load import Document
+from towplane.document.plane import Plane
 from towplane.document.resolve import resolve_secrets
 from towplane.gateway.fleet import Fleet
 from towplane.parts.clock import Clock
-from towplane.parts.errors import Conflict
+from towplane.parts.errors import BadDocument, Conflict
 from towplane.parts.secrets import Sealed
 
-__all__ = ["Front", "open_front"]
+__all__ = ["Front", "check_certificates", "open_front"]
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ async def open_front(document: Document) -> Front:
     """Open it; workers wait for their first snapshot. Raises PlaneError, leaving nothing open."""
     plane = document.plane
     secrets = resolve_secrets(document, os.environ)
+    check_certificates(plane)
     data_dir = Path(plane.data_dir)
     lock = _take_lock(data_dir)
     clock = Clock()
@@ -59,6 +62,24 @@ async def open_front(document: Document) -> Front:
         fleet=fleet,
         serving=f"{scheme}://{shown}:{fleet.address[1]}",
     )
+
+
+def check_certificates(plane: Plane) -> None:
+    """Load every certificate, key and authority that workers will need. Raises BadDocument."""
+    tls = plane.gateway.tls
+    try:
+        if tls is not None:
+            path = tls.certificate
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
+        for provider in plane.providers.values():
+            if provider.ca is not None:
+                path = provider.ca
+                ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise BadDocument(
+            f"{path} cannot be used: {error.strerror or error}.",
+            next_step="Give a PEM file that this user may read, with its matching key.",
+        ) from None
 
 
 def _take_lock(data_dir: Path) -> int:

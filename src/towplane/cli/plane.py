@@ -25,10 +25,11 @@ from towplane.api.tenancy import Tenancy
 from towplane.api.views import PlaneStatus, RouteExplanation
 from towplane.cli import read_model as views
 from towplane.cli.explanation import make_explanation
-from towplane.cli.front import Front
+from towplane.cli.front import Front, check_certificates
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
+from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError
 from towplane.document.resolve import resolve_secrets
 from towplane.document.watch import watch_document
@@ -109,7 +110,9 @@ class RunningPlane:
         self._push()
         await self.fleet.serving()
         self._is_open = True
-        for work in (self._folding, self._polling, self._reporting, self._pruning):
+        for work in (
+            self._folding, self._polling, self._reporting, self._pruning, self._renewing
+        ):  # fmt: skip
             self._run(work())
 
     async def open_admin(self) -> None:
@@ -170,16 +173,16 @@ class RunningPlane:
 
     def _apply(self, document: Document) -> None:
         """A valid new document takes effect. Raises PlaneError, changing nothing, if it cannot."""
-        fixed = ("data_dir", "gateway.listen", "gateway.workers", "admin")
-        old, new = self.plane, document.plane
-        if (old.data_dir, old.gateway.listen, old.gateway.workers, old.admin) != (
-            new.data_dir, new.gateway.listen, new.gateway.workers, new.admin,
-        ):  # fmt: skip
+        new = document.plane
+        if _fixed(new) != _fixed(self.plane):
             raise Conflict(
-                f"{', '.join(fixed)} change only with a restart of the plane.",
+                "data_dir, admin, gateway.listen, gateway.workers, and whether there is a "
+                "gateway.tls change only with a restart of the plane.",
                 next_step="Restart `towplane up`, or take this change back.",
             )
-        self._secrets = resolve_secrets(document, os.environ)
+        secrets = resolve_secrets(document, os.environ)
+        check_certificates(new)
+        self._secrets = secrets
         self.plane = new
         self.document.applied(document)
         assert self._database is not None
@@ -340,6 +343,19 @@ class RunningPlane:
                 with _logged("measuring the ledger's lag"):
                     self._lag = await asyncio.to_thread(self.ledger.lag)
 
+    async def _renewing(self) -> None:
+        """A renewed certificate takes effect for new connections, without a new document."""
+        known = _certificate_dates(self.plane)
+        while True:
+            await asyncio.sleep(REPORT_S)
+            found = _certificate_dates(self.plane)
+            if found in (known, ()):
+                continue
+            known = found
+            with _logged("reading the renewed certificate"):
+                check_certificates(self.plane)
+                self._push()
+
     async def _watching(self) -> None:
         """Every new document takes effect, or is refused with all that is wrong with it."""
         async for found in watch_document(self._path, self.document.current.digest):
@@ -364,6 +380,22 @@ class RunningPlane:
                     if not await asyncio.to_thread(self.ledger.prune, before):
                         break
                     await asyncio.sleep(0.1)
+
+
+def _fixed(plane: Plane) -> tuple[object, ...]:
+    """What was opened at the start and cannot be opened anew in a running plane."""
+    gateway = plane.gateway
+    return plane.data_dir, plane.admin, gateway.listen, gateway.workers, gateway.tls is None
+
+
+def _certificate_dates(plane: Plane) -> tuple[int, ...]:
+    """When the serving port's certificate and key were written; empty where there are none."""
+    tls = plane.gateway.tls
+    if tls is None:
+        return ()
+    with contextlib.suppress(FileNotFoundError):
+        return tuple(os.stat(path).st_mtime_ns for path in (tls.certificate, tls.key))
+    return ()
 
 
 @contextlib.contextmanager
