@@ -122,9 +122,10 @@ class Exchange:
         """
         if self._walk is None:
             return
-        self._moments.append(what)
-        if not self._running:
-            self._step(self._moments.pop(0))
+        if self._running:
+            self._moments.append(what)
+        else:
+            self._step(what)
 
     def client_gone(self) -> None:
         """The connection is lost."""
