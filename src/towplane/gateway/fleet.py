@@ -18,6 +18,7 @@ import msgspec
 
 from towplane.gateway.coordinator import Coordinator, Spent
 from towplane.gateway.messages import (
+    BACKLOG,
     Drain,
     Frames,
     FromWorker,
@@ -30,7 +31,6 @@ from towplane.gateway.messages import (
     ToWorker,
     frame,
 )
-from towplane.gateway.worker import BACKLOG
 from towplane.monitoring.merge import Tally
 from towplane.parts import process
 from towplane.parts.clock import Clock

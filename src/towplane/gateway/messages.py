@@ -15,6 +15,10 @@ from towplane.monitoring.series import Sample
 from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
 from towplane.tenants.keys import KeyRecord, TenantRecord
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted: a thousand clients that start at once need it. The
+plane process opens the sockets and the worker listens on them, both with this."""
+
 
 class PricedFrom(msgspec.Struct, array_like=True, frozen=True):
     """A price and the moment from which it holds, ascending in a list."""

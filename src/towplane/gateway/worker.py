@@ -21,6 +21,7 @@ import uvloop
 from towplane.gateway.connection import Connection
 from towplane.gateway.hall import SWEEP_S, Hall
 from towplane.gateway.messages import (
+    BACKLOG,
     Drain,
     Frames,
     FromWorker,
@@ -35,9 +36,6 @@ from towplane.gateway.messages import (
 from towplane.parts.clock import Clock
 from towplane.parts.ids import RequestIds
 from towplane.tenants.journal import JournalWriter
-
-BACKLOG = 4096
-"""Connections that may wait to be accepted: a thousand clients that start at once need it."""
 
 _decode = msgspec.msgpack.Decoder(ToWorker).decode
 
