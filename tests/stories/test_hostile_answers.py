@@ -83,9 +83,15 @@ def test_nobody_gets_what_was_not_theirs(siege: Siege) -> None:
 
 
 def test_every_request_is_asked_once(siege: Siege) -> None:
-    """Each of the rows reached the upstream exactly once: nothing is tried again unasked."""
+    """Each of the rows reached the upstream once: nothing is tried again unasked.
+
+    But for a kept connection that breaks before its answer begins: nobody can know whether the
+    upstream had read the request, and it is sent once more, as an attempt with its own cause.
+    """
     tags = [row.tag for row in siege.seen]
-    assert sorted(tags) == sorted(str(number) for number in range(len(ANSWERS)))
+    assert set(tags) == {str(number) for number in range(len(ANSWERS))}
+    causes = [row["cause"] for row in siege.plane.attempts().values()]
+    assert len(tags) - len(ANSWERS) <= causes.count("reconnect")
 
 
 def test_the_plane_serves_after_the_siege(siege: Siege) -> None:
