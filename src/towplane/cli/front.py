@@ -72,8 +72,8 @@ def check_certificates(plane: Plane) -> None:
             path = tls.certificate
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
         for provider in plane.providers.values():
-            if provider.ca is not None:
-                path = provider.ca
+            if provider.egress.ca is not None:
+                path = provider.egress.ca
                 ssl.create_default_context(cafile=path)
     except OSError as error:  # ssl.SSLError is one
         raise BadDocument(

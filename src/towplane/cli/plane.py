@@ -37,6 +37,8 @@ from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
 from towplane.parts.storage import Database
+from towplane.providers.credentials.keys import key_credentials
+from towplane.providers.spec import AnthropicSpec, OpenAICompatibleSpec, OpenAISpec
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.first_key import ensure_first_key
 from towplane.tenants.keys import KeyRecord, TenantRecord
@@ -243,10 +245,10 @@ class RunningPlane:
                 pepper=self._accounts.pepper,
                 tenants=self._tenants,
                 keys=self._keys,
-                api_keys={
-                    name: self._secrets[provider.credentials[0].api_key].reveal()
+                credentials={
+                    name: key_credentials(name, provider, lambda one: self._secrets[one].reveal())
                     for name, provider in self.plane.providers.items()
-                    if provider.credentials
+                    if isinstance(provider, OpenAICompatibleSpec | OpenAISpec | AnthropicSpec)
                 },
                 replicas=self.replicas,
             )

@@ -118,15 +118,43 @@ class Shape:
         members = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
         if is_optional(kind) and is_null(node):
             return None
+        kinds = [each for each in members if isinstance(each, inspect.StructType) and each.tag]
+        if kinds and isinstance(node, Mapping):
+            return self._tagged(node, kinds, place)
         wanted = inspect.StructType if isinstance(node, Mapping) else object
         fitting = [each for each in members if isinstance(each, wanted)]
         return self._value(node, (fitting or members)[0], place)
+
+    def _tagged(self, node: Mapping, kinds: list[inspect.StructType], place: Place) -> object:
+        """A record of one of several kinds; its tag says which."""
+        tag = kinds[0].tag_field or ""
+        given = [value for key, value in node.pairs if isinstance(key, Scalar) and key.text == tag]
+        by_tag = {str(each.tag): each for each in kinds}
+        wanted = f"one of {', '.join(by_tag)}"
+        if not given:
+            self.report((*place, tag), node.mark, "missing key", expected=wanted)
+            return placeholder(kinds[0])
+        word = given[0].text if isinstance(given[0], Scalar) else ""
+        if word in by_tag:
+            return self._record(node, by_tag[word], place)
+        nearest = find_nearest(word, list(by_tag))
+        self.report(
+            (*place, tag),
+            given[0].mark,
+            "wrong value",
+            expected=wanted,
+            found=_show(given[0], is_open=True),
+            nearest=nearest,
+        )
+        return placeholder(by_tag[nearest] if nearest else kinds[0])
 
     def _record(self, node: Node, kind: inspect.StructType, place: Place) -> object:
         if not isinstance(node, Mapping):
             return self._wrong(node, kind, place)
         given = self._entries(node, place)
         known = [field.encode_name for field in kind.fields]
+        if kind.tag:
+            known.append(kind.tag_field or "")
         for name in given.keys() - set(known):
             self._unknown_key(name, known, place)
         values: dict[str, object] = {}

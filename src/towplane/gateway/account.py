@@ -120,9 +120,9 @@ def account_refusal(x: "Exchange", refusal: PlaneError) -> None:
 def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int]:
     """Kind, input, cached input, output."""
     relay = attempt.relay
-    if relay is not None and relay.usage is not None:
-        usage = relay.usage
-        tokens_in, cached, tokens_out = usage.prompt_tokens, usage.cached(), usage.completion_tokens
+    usage = attempt.call.reader.usage
+    if usage is not None:
+        tokens_in, cached, tokens_out = usage.input, usage.cached, usage.output
         if 0 <= tokens_in < _MOST and 0 <= cached < _MOST and 0 <= tokens_out < _MOST:
             return "measured", tokens_in, cached, tokens_out
     worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)

@@ -154,7 +154,7 @@ def admit(x: "Exchange") -> Short | None:
     if trouble is not None:
         raise trouble
     output = 0
-    if ask.api.generates:
+    if ask.operation.generates:
         limit = route.info.reserve_output if ask.output_limit is None else ask.output_limit
         output = min(limit * ask.samples, _MOST_TOKENS)
     x.output_limit = output

@@ -6,44 +6,16 @@ stranger sends can break out of a head.
 
 from http import HTTPStatus
 
-import msgspec
-
-from towplane.parts.errors import CODES, BadRequest, PlaneError
+from towplane.parts.errors import CODES, PlaneError
+from towplane.providers.ask import OPERATIONS, DialectName
+from towplane.providers.dialects import dialect_of
 
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 DO_NOT_RETRY = b"x-should-retry: false\r\n"
-"""Honoured by OpenAI's own clients, which otherwise retry every 429 and 5xx."""
-
-_TYPES = {  # OpenAI's `error.type` by our code
-    "bad_request": "invalid_request_error",
-    "too_large": "invalid_request_error",
-    "not_found": "invalid_request_error",
-    "unauthorised": "invalid_request_error",
-    "not_allowed": "permission_error",
-    "over_budget": "insufficient_quota",
-    "saturated": "rate_limit_error",
-    "rate_limited": "rate_limit_error",
-    "rejected": "invalid_request_error",
-}
-_CODES = {  # OpenAI's `error.code` where it has one
-    "unauthorised": "invalid_api_key",
-    "over_budget": "insufficient_quota",
-    "saturated": "rate_limit_exceeded",
-    "rate_limited": "rate_limit_exceeded",
-}
-
-
-class _Error(msgspec.Struct):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class _Envelope(msgspec.Struct):
-    error: _Error
+"""Honoured by OpenAI's and Anthropic's own clients, which otherwise retry every 429 and 5xx."""
+_DIALECTS = {f"/v1{one.path}".encode(): one.dialect for one in OPERATIONS.values()}
 
 
 def status_line(status: int) -> bytes:
@@ -66,13 +38,19 @@ def status_of(error: PlaneError) -> int:
     return CODES[error.code][0]
 
 
-def error_body(error: PlaneError) -> bytes:
-    """The error as OpenAI's clients expect it."""
-    message = f"{error.say} {error.next_step}".strip()
-    param = error.param if isinstance(error, BadRequest) else None
-    kind = _TYPES.get(error.code, "server_error")
-    code = "model_not_found" if error.reason == "model-unknown" else _CODES.get(error.code)
-    return msgspec.json.encode(_Envelope(_Error(message, kind, param, code or error.reason)))
+def dialect_at(path: bytes) -> DialectName:
+    """The dialect of whoever asks at this path; OpenAI's where the path says nothing."""
+    return _DIALECTS.get(path) or ("messages" if path.startswith(b"/v1/messages") else "chat")
+
+
+def error_body(error: PlaneError, path: bytes = b"") -> bytes:
+    """The error as the clients of this path expect it."""
+    return dialect_of(dialect_at(path)).error_body(error)
+
+
+def error_event(error: PlaneError, path: bytes) -> bytes:
+    """The error inside a stream."""
+    return dialect_of(dialect_at(path)).error_event(error)
 
 
 def error_headers(error: PlaneError) -> bytes:

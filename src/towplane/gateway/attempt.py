@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Literal
 from towplane.gateway.exchange import OVER
 from towplane.gateway.relay import Relay, StreamRelay, WholeRelay
 from towplane.parts.errors import (
+    Denied,
     Overloaded,
+    QuotaExhausted,
     RateLimited,
     Rejected,
     TimedOut,
     Unavailable,
     Upstream,
 )
-from towplane.providers.openai_compatible.errors import judge
+from towplane.providers.translation import prepare
 from towplane.tenants.events import Opened
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
 _PASSED_ON = (b"traceparent", b"tracestate", b"openai-beta")
 """Headers of the client that the target gets to see."""
+_LIMITED_S = 1.0
+"""A credential of several that was used too fast, and nobody said for how long."""
 _LONGEST_PARK_S = 60.0
 """A target that asks to be left alone for longer is asked again after this."""
 
@@ -38,7 +42,8 @@ _LONGEST_PARK_S = 60.0
 class Attempt:
     """What the plane sends upstream for a request, and what becomes of it."""
 
-    __slots__ = ("_cancel_dial", "connection", "deadline", "decision", "ended_at", "error",
+    __slots__ = ("_cancel_dial", "call", "connection", "credential", "deadline", "decision",
+                 "ended_at", "error",
                  "headers", "id", "is_over", "is_stale", "phase", "price", "relay",
                  "sent_at", "started_at", "status", "target", "was_cancelled", "x")  # fmt: skip
 
@@ -47,7 +52,11 @@ class Attempt:
     def __init__(self, x: "Exchange", decision: "Decision") -> None:
         self.x = x
         self.decision = decision
-        self.target = decision.target
+        self.target = target = decision.target
+        assert x.route is not None
+        may_drop = x.route.info.drop_unsupported
+        self.call = prepare(x.ask, target.place, target.adapter, may_drop=may_drop)
+        self.credential = target.pick_credential(x.hall.now())
         x.attempts += 1
         self.id = f"{x.id}.{x.attempts}"
         self.price = self.target.price_at(x.wall).price
@@ -71,6 +80,14 @@ class Attempt:
     def is_final(self) -> bool:
         """No other attempt can follow: it answered, or the client has seen some of it or left."""
         return self.error is None or self.x.answered or self.x.gone
+
+    def has_another_credential(self, now: float) -> bool:
+        """Whether the target refused not the request but a credential, and has another one."""
+        return (
+            isinstance(self.error, RateLimited | Denied | QuotaExhausted)
+            and len(self.target.credentials) > 1
+            and self.target.is_usable(now)
+        )
 
     def start(self) -> None:
         """Note it in the journal and get a connection."""
@@ -142,21 +159,21 @@ class Attempt:
             connection.release()
             return
         x, target = self.x, self.target
-        body = x.ask.body_for(target.info.model)
+        rendered = self.call.rendered
         fields = x.request.fields
         trace = b""
         for name in _PASSED_ON:
             if name in fields:
                 trace += b"%b: %b\r\n" % (name, fields[name])
         head = b"%bx-towplane-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
-            target.head_for(x.ask.api),
+            target.head_for(rendered, self.credential, x.hall.wall()),
             self.id.encode(),
             trace,
-            len(body),
+            len(rendered.body),
         )
         self.connection = connection
         self._cancel_dial = None
-        connection.send(self, head, body)
+        connection.send(self, head, rendered.body)
         now = self.sent_at = x.hall.now()
         if x.attempts == 1:
             x.hall.counters.overhead.observe(now - x.request.received_at)
@@ -182,8 +199,16 @@ class Attempt:
 
     def head(self, status: int, headers: bytes) -> None:
         """The answer begins."""
-        self.status, self.headers = status, headers
-        streams = self.x.ask.stream and status == 200 and b"text/event-stream" in headers.lower()
+        call = self.call
+        self.status = status
+        streams = self.x.ask.stream and status == 200
+        if call.content_type and status < 400:
+            self.headers = b"content-type: %b\r\n" % call.content_type
+        else:
+            self.headers = headers if call.is_native else b""
+            streams = streams and b"text/event-stream" in headers.lower()
+        if call.dropped:
+            self.headers += b"x-towplane-dropped: %b\r\n" % ", ".join(call.dropped).encode()
         self.relay = StreamRelay(self) if streams else WholeRelay(self)
 
     def read(self, payload: bytes, *, whole: bool) -> None:
@@ -211,9 +236,10 @@ class Attempt:
             self._end(None)
             return
         assert isinstance(self.relay, WholeRelay)
-        after_s = self.connection.retry_after if self.connection is not None else None
-        name = self.target.info.name
-        self._end(judge(status, self.relay.body(), target=name, after_s=after_s))
+        assert self.connection is not None
+        target = self.target
+        body = self.relay.body()
+        self._end(target.adapter.judge(status, self.connection.fields, body, target.info.name))
 
     def finish_answer(self) -> None:
         """Write what was kept back until the attempt was accounted."""
@@ -248,12 +274,19 @@ class Attempt:
         target, error, now = self.target, self.error, self.ended_at
         if (error is None and not self.was_cancelled) or isinstance(error, Rejected):
             target.breaker.succeeded(now)
+            if target.credentials.has_parked and self.credential is not None:
+                target.credentials.accepted(self.credential)
         elif error is None or self.is_stale:
             target.breaker.abandoned()
         elif isinstance(error, RateLimited):
             target.breaker.abandoned()
-            if error.after_s is not None:
-                target.park(now + min(error.after_s, _LONGEST_PARK_S))
+            if error.after_s is not None or len(target.credentials) > 1:
+                after_s = _LIMITED_S if error.after_s is None else error.after_s
+                target.limit(self.credential, now + min(after_s, _LONGEST_PARK_S))
+        elif isinstance(error, Denied | QuotaExhausted) and self.credential is not None:
+            target.breaker.abandoned()
+            target.failures += 1
+            target.credentials.park(self.credential, now, error.say)
         else:
             target.breaker.failed(now)
             target.failures += 1

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _KEPT = frozenset(
     (b"authorization", b"x-api-key", b"host", b"expect", b"content-length", b"content-type",
-     b"content-encoding", b"transfer-encoding", b"traceparent", b"tracestate", b"openai-beta")
+     b"content-encoding", b"transfer-encoding", b"traceparent", b"tracestate", b"openai-beta",
+     b"anthropic-version", b"anthropic-beta")
 )  # fmt: skip
 _ONCE = frozenset(
     (b"authorization", b"x-api-key", b"host", b"expect", b"content-encoding",
@@ -320,7 +321,7 @@ class Connection(asyncio.Protocol):
         """Answer a request that cannot be taken, and leave."""
         self._hall.counters.refused(flaw.reason)
         request = self._queue[0] if self._queue else self._request
-        body = answers.error_body(flaw)
+        body = answers.error_body(flaw, request.path())
         self.transport.write(
             b"%bcontent-type: application/json\r\ncontent-length: %d\r\n"
             b"connection: close\r\n%b\r\n%b"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from towplane.gateway.connection import Connection
     from towplane.gateway.hall import Hall
     from towplane.gateway.live import RouteState
-    from towplane.gateway.receive import Ask
     from towplane.gateway.request import Request
+    from towplane.providers.ask import Ask
     from towplane.tenants.keys import KeyRecord
     from towplane.tenants.leases import Share
 
@@ -179,7 +179,7 @@ class Exchange:
         self.answer(
             answers.status_of(error),
             b"content-type: application/json\r\n" + answers.error_headers(error),
-            answers.error_body(error),
+            answers.error_body(error, self.request.path()),
         )
 
     def own_headers(self) -> bytes:

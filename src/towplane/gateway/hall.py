@@ -20,6 +20,7 @@ from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.line import walk
 from towplane.gateway.live import RouteState, TargetState
 from towplane.gateway.messages import (
+    EgressInfo,
     FromWorker,
     Granted,
     Need,
@@ -36,6 +37,7 @@ from towplane.monitoring.series import Sample
 from towplane.parts.clock import Clock
 from towplane.parts.errors import Unauthorised
 from towplane.parts.ids import RequestIds
+from towplane.providers.credential_pool import CredentialPool
 from towplane.routing.breaker import Breaker
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.tenants.journal import JournalWriter
@@ -77,7 +79,8 @@ class Hall:
         self.draining = False
         self.version = 0
         self.loaded_at = clock.wall()
-        self._pools: dict[tuple[str, int, bool, str | None], TargetPool] = {}
+        self._pools: dict[tuple[str, int, bool, EgressInfo], TargetPool] = {}
+        self._credentials: dict[str, CredentialPool] = {}
         self._accounts: dict[str, Account] = {}
         self._pairs: dict[str, tuple[Account, Account]] = {}
         self._waiting: dict[str, tuple[int, list[Exchange]]] = {}
@@ -313,19 +316,21 @@ class Hall:
 
     def _target(self, info: TargetInfo, breaker: BreakerSpec) -> TargetState:
         pool = self._pool(info)
+        credentials = self._credentials.setdefault(info.provider or info.name, CredentialPool())
+        credentials.update(info.credentials)
         state = self.targets.get(info.name)
         if state is None or state.pool is not pool:
             # A restarted engine has a clean record.
-            return TargetState(info, pool, Breaker(breaker))
+            return TargetState(info, pool, Breaker(breaker), credentials)
         state.update(info)
         state.breaker.retune(breaker)
         return state
 
     def _pool(self, info: TargetInfo) -> TargetPool:
-        address = (info.host, info.port, info.tls, info.ca)
+        address = (info.host, info.port, info.tls, info.egress)
         pool = self._pools.get(address)
         if pool is None:
-            tls = ssl.create_default_context(cafile=info.ca) if info.tls else None
+            tls = _tls(info.egress) if info.tls else None
             pool = self._pools[address] = TargetPool(
                 info.host, info.port, tls, loop=self.loop, turn=self.turn, now=self.now
             )
@@ -361,3 +366,10 @@ class Hall:
         if debt:
             self.tell(Returned(share.name, debt))
         return debt
+
+
+def _tls(egress: EgressInfo) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=egress.ca)
+    if egress.certificate is not None:
+        context.load_cert_chain(egress.certificate, egress.certificate_key)
+    return context

@@ -9,7 +9,7 @@ from towplane.gateway.account import account_attempt, account_refusal, account_r
 from towplane.gateway.admit import Short, admit, refusal_of, settle
 from towplane.gateway.attempt import Attempt
 from towplane.gateway.exchange import GRANTED, Exchange, moment
-from towplane.gateway.receive import APIS, receive
+from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.relay import relay_failure
 from towplane.gateway.route import Decision, resolve, route, route_again
 from towplane.parts.errors import PlaneError
@@ -20,11 +20,11 @@ __all__ = ["walk"]
 async def walk(x: Exchange) -> None:
     """Take one request from its last byte to the last byte of its answer."""
     try:
-        api = APIS.get(x.request.url) or APIS.get(x.request.path())
-        if api is None or x.request.method != b"POST":
+        operation = PATHS.get(x.request.url) or PATHS.get(x.request.path())
+        if operation is None or x.request.method != b"POST":
             listing.answer(x)
             return
-        x.ask = receive(api, x.request.body)
+        x.ask = receive(operation, x.request.body, x.request.fields)
         x.caller = x.hall.identify(x.request.fields)
         resolve(x)
         while (short := admit(x)) is not None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from towplane.gateway.receive import APIS
+from towplane.gateway.receive import PATHS
 from towplane.parts.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def answer(x: "Exchange") -> None:
 
 
 def _allowed(path: bytes) -> bytes:
-    if path in APIS:
+    if path in PATHS:
         return b"POST, OPTIONS"
     if path == _MODELS or path.startswith(_MODELS + b"/"):
         return b"GET, HEAD, OPTIONS"

@@ -11,7 +11,10 @@ from typing import NamedTuple
 from towplane.gateway.counters import Edges, RouteCounters
 from towplane.gateway.messages import PricedFrom, RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
-from towplane.gateway.receive import Api
+from towplane.parts.errors import NoCredential
+from towplane.providers.adapter import Credential, Place, Rendered
+from towplane.providers.adapters import adapter_of
+from towplane.providers.credential_pool import CredentialPool
 from towplane.routing.breaker import Breaker
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.spec import Slo
@@ -30,11 +33,17 @@ class DatedPrice(NamedTuple):
 class TargetState:
     """One target as this worker sees it."""
 
-    __slots__ = ("_dated", "_heads", "_parked_until", "attempts", "breaker", "failures",
-                 "header_name", "in_flight", "info", "pool")  # fmt: skip
+    __slots__ = ("_dated", "_heads", "_limited", "_parked_until", "adapter", "attempts", "breaker",
+                 "credentials", "failures", "header_name", "host", "in_flight", "info", "place",
+                 "pool")  # fmt: skip
 
-    def __init__(self, info: TargetInfo, pool: TargetPool, breaker: Breaker) -> None:
+    def __init__(
+        self, info: TargetInfo, pool: TargetPool, breaker: Breaker, credentials: CredentialPool
+    ) -> None:
         self.pool = pool
+        self.credentials = credentials
+        self._limited: dict[str, float] = {}
+        """Until when a credential must not be used here, by its name."""
         self.breaker = breaker
         self.in_flight = 0
         self.attempts = 0
@@ -46,12 +55,22 @@ class TargetState:
         """The same target, described anew."""
         self.info = info
         self.header_name = info.name.encode("ascii", "replace")
-        self._heads: dict[Api, bytes] = {}
+        self.adapter = adapter_of(info.adapter)
+        self.place = Place(info.name, info.model, info.path, info.options)
+        default = 443 if info.tls else 80
+        host = f"[{info.host}]" if ":" in info.host else info.host
+        self.host = host if info.port == default else f"{host}:{info.port}"
+        self._heads: dict[tuple[str, Credential | None], bytes] = {}
         self._dated = DatedPrice(None, math.inf, -math.inf)
 
     def is_usable(self, now: float) -> bool:
         """Whether an attempt may go there."""
-        return self.info.state == "ready" and now >= self._parked_until and self.breaker.admits(now)
+        return (
+            self.info.state == "ready"
+            and now >= self._parked_until
+            and self.breaker.admits(now)
+            and (not self.info.credentials or self.credentials.is_usable(now, self._limited))
+        )
 
     def why_not(self, now: float) -> str:
         """The words for a target that is not usable."""
@@ -61,11 +80,37 @@ class TargetState:
             )
         if now < self._parked_until:
             return "asking to be left alone"
+        if self.info.credentials and not self.credentials.is_usable(now, self._limited):
+            return "without a usable credential"
         return "failing" if not self.breaker.admits(now) else "already tried"
 
     def usable_in_s(self, now: float) -> float:
         """Seconds until it may be usable again."""
-        return max(self._parked_until - now, self.breaker.retry_after_s(now), 0.0)
+        waits = [self._parked_until - now, self.breaker.retry_after_s(now), 0.0]
+        if self.info.credentials:
+            waits.append(self.credentials.usable_in_s(now, self._limited))
+        return max(waits)
+
+    def pick_credential(self, now: float) -> Credential | None:
+        """The credential to send; None where none is asked for. Raises NoCredential."""
+        if not self.info.credentials:
+            return None
+        found = self.credentials.pick(now, self._limited)
+        if found is None:
+            raise NoCredential(
+                f"Every credential of {self.info.provider} is parked.",
+                next_step="The vendor must check them: `towplane providers status` says why.",
+                reason="no-credential",
+                after_s=self.credentials.usable_in_s(now, self._limited),
+            )
+        return found
+
+    def limit(self, credential: Credential | None, until: float) -> None:
+        """The provider is asked too much with this credential: use another one here till then."""
+        if credential is None or len(self.credentials) < 2:
+            self.park(until)
+        else:
+            self._limited[credential.name] = max(until, self._limited.get(credential.name, 0.0))
 
     def park(self, until: float) -> None:
         """It asked to be left alone."""
@@ -91,21 +136,30 @@ class TargetState:
             self._dated = _find_price(self.info.prices, wall)
         return self._dated
 
-    def head_for(self, api: Api) -> bytes:
-        """Everything of a request's head that is the same for each request."""
-        head = self._heads.get(api)
+    def head_for(self, rendered: Rendered, credential: Credential | None, wall: float) -> bytes:
+        """A request's head up to what is different in each: made once where it can be."""
+        sign = self.adapter.sign
+        if rendered.headers or (sign is not None and credential is not None and credential.aws):
+            return self._make_head(rendered, credential, wall)
+        known = (rendered.path, credential)
+        head = self._heads.get(known)
         if head is None:
-            info = self.info
-            default = 443 if info.tls else 80
-            host = f"[{info.host}]" if ":" in info.host else info.host
-            at = host if info.port == default else f"{host}:{info.port}"
-            key = f"authorization: Bearer {info.api_key}\r\n" if info.api_key else ""
-            head = self._heads[api] = (
-                f"POST {info.path}{api.path} HTTP/1.1\r\nhost: {at}\r\n{key}"
-                "content-type: application/json\r\naccept-encoding: identity\r\n"
-                "user-agent: towplane\r\n"
-            ).encode("latin-1")
+            head = self._heads[known] = self._make_head(rendered, credential, wall)
         return head
+
+    def _make_head(self, rendered: Rendered, credential: Credential | None, wall: float) -> bytes:
+        info, sign = self.info, self.adapter.sign
+        headers = rendered.headers
+        if credential is not None:
+            headers += credential.headers
+            if sign is not None and credential.aws is not None:
+                headers += sign(credential, b"POST", self.host, rendered, self.place, wall)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return (
+            f"POST {info.path}{rendered.path} HTTP/1.1\r\nhost: {self.host}\r\n{lines}"
+            "content-type: application/json\r\naccept-encoding: identity\r\n"
+            "user-agent: towplane\r\n"
+        ).encode("latin-1")
 
 
 class RouteState:

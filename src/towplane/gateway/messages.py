@@ -12,6 +12,7 @@ import msgspec
 
 from towplane.document.plane import HttpLimits
 from towplane.monitoring.series import Sample
+from towplane.providers.adapter import Credential
 from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
 from towplane.tenants.keys import KeyRecord, TenantRecord
 
@@ -29,6 +30,22 @@ class PricedFrom(msgspec.Struct, array_like=True, frozen=True):
     """Nano-dollars per million tokens: input, cached input, output."""
 
 
+class EgressInfo(msgspec.Struct, frozen=True):
+    """How an address is reached."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    certificate_key: str | None = None
+    proxy: tuple[str, int] | None = None
+    proxy_authorization: str = ""
+    """`USER:PASSWORD`, or empty."""
+    address: tuple[str, int] | None = None
+    """Connect here instead of where the name points."""
+
+    def __repr__(self) -> str:
+        return "EgressInfo(…)"
+
+
 class TargetInfo(msgspec.Struct, frozen=True):
     """One target: where it is, how to speak to it, what it costs."""
 
@@ -42,8 +59,15 @@ class TargetInfo(msgspec.Struct, frozen=True):
     model: str
     """The model's name there."""
     tls: bool = False
-    ca: str | None = None
-    api_key: str = ""
+    adapter: str = "openai-compatible"
+    """The kind of provider whose wire it speaks."""
+    provider: str = ""
+    """The provider that it belongs to; targets of one provider share its credentials."""
+    options: dict[str, str] = {}
+    """What else its adapter needs to know."""
+    credentials: tuple[Credential, ...] = ()
+    """None: it asks for none."""
+    egress: EgressInfo = EgressInfo()
     prices: tuple[PricedFrom, ...] = ()
     state: str = "ready"
     """ready, or a word that says why not: starting, draining, backing-off, crash-loop, failed."""
@@ -72,6 +96,7 @@ class RouteInfo(msgspec.Struct, frozen=True):
     breaker: Breaker
     slo: Slo
     reserve_output: int
+    drop_unsupported: bool = False
 
 
 class Listen(msgspec.Struct, frozen=True):

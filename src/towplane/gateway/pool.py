@@ -30,6 +30,14 @@ _RELAYED = frozenset(
      b"openai-processing-ms", b"openai-version")
 )  # fmt: skip
 """Response headers that a client gets to see. Not the vendor's own limits, nor cookies."""
+_READ = frozenset(
+    (b"date", b"retry-after", b"retry-after-ms", b"x-amzn-errortype", b"x-amzn-requestid",
+     b"x-should-retry", b"x-ms-region", b"x-ms-deployment-name", b"x-ms-spillover-from-deployment",
+     b"apim-request-id", b"request-id", b"content-type")
+)  # fmt: skip
+"""Response headers that an adapter looks at."""
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"anthropic-priority-")
 
 
 class Listener(Protocol):
@@ -52,8 +60,8 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to one upstream."""
 
     __slots__ = ("_framed", "_head", "_head_bytes", "_in_head", "_keep_alive", "_parser",
-                 "_pieces", "_pool", "_whole", "idle_since", "is_reused", "listener", "on_body",
-                 "retry_after", "transport")  # fmt: skip
+                 "_pieces", "_pool", "_whole", "fields", "idle_since", "is_reused", "listener",
+                 "on_body", "transport")  # fmt: skip
 
     transport: Outgoing
 
@@ -71,7 +79,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.listener: Listener | None = None
         self.idle_since = 0.0
         self.is_reused = False
-        self.retry_after: float | None = None
+        self.fields: dict[bytes, bytes] = {}
+        """Of the answer's head, what says how to read or judge it, by lower-case name."""
 
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Start an exchange; the connection is idle."""
@@ -81,7 +90,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._in_head = True
         self._framed = False
         self._whole = False
-        self.retry_after = None
+        self.fields = {}
         if len(body) < 16384:
             self.transport.write(head + body)
         else:
@@ -170,11 +179,9 @@ class UpstreamConnection(asyncio.Protocol):
         name = name.lower()
         if name in _RELAYED:
             self._head.append(b"%b: %b\r\n" % (name, value))
-            if name == b"retry-after" and self.retry_after is None:
-                self.retry_after = _seconds(value, 1.0)
-            elif name == b"retry-after-ms":
-                self.retry_after = _seconds(value, 0.001)
-        elif name in (b"content-length", b"transfer-encoding"):
+        if name in _READ or name.startswith(_LIMITS):
+            self.fields.setdefault(name, value)
+        elif name in _FRAMING:
             if name == b"transfer-encoding" and value.lower() != b"chunked":
                 raise ProtocolError("The upstream uses an unknown transfer coding.")
             self._framed = True
@@ -341,12 +348,3 @@ class TargetPool:
             )
             return
         listener.connected(connection)
-
-
-def _seconds(value: bytes, unit_s: float) -> float | None:
-    """Retry-After as seconds; its form as a date is rare with model servers and not read."""
-    try:
-        seconds = float(value) * unit_s
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < 86_400 else None

@@ -70,7 +70,8 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
     assert state is not None
     if failed.is_stale:
         return Decision(failed.target, "reconnect", "the idle connection had been closed")
-    x.tried.append(failed.target.info.name)
+    if not failed.has_another_credential(now):
+        x.tried.append(failed.target.info.name)
     spec = state.info.retries
     if failed.error is None or failed.error.retry == "never" or x.attempts >= spec.most:
         return None

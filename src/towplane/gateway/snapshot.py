@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from towplane.document.plane import GatewaySpec, Plane
 from towplane.gateway.messages import (
+    EgressInfo,
     Listen,
     PricedFrom,
     RouteInfo,
@@ -14,6 +14,9 @@ from towplane.gateway.messages import (
     TargetInfo,
     WeightedTarget,
 )
+from towplane.providers.adapter import Credential
+from towplane.providers.endpoints import endpoint_of, kind_of
+from towplane.providers.spec import OpenAICompatibleSpec, ProviderSpec
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.prices import DatedPrice
@@ -49,12 +52,14 @@ def make_snapshot(
     pepper: bytes,
     tenants: Iterable[TenantRecord],
     keys: Iterable[KeyRecord],
-    api_keys: Mapping[str, str],
+    credentials: Mapping[str, tuple[Credential, ...]],
     replicas: Sequence[EngineReplica],
 ) -> Snapshot:
-    """`api_keys` holds the secret of each provider that has one, by the provider's name."""
+    """`credentials` holds the pool of each provider that has one, by the provider's name."""
     gateway = plane.gateway
-    targets = {t.name: t for t in (*provider_targets(plane, api_keys), *_engines(plane, replicas))}
+    targets = {
+        t.name: t for t in (*provider_targets(plane, credentials), *_engines(plane, replicas))
+    }
     return Snapshot(
         version=version,
         plane=plane.plane,
@@ -70,7 +75,9 @@ def make_snapshot(
     )
 
 
-def provider_targets(plane: Plane, api_keys: Mapping[str, str]) -> list[TargetInfo]:
+def provider_targets(
+    plane: Plane, credentials: Mapping[str, tuple[Credential, ...]]
+) -> list[TargetInfo]:
     """Every model of a provider that some route uses."""
     wanted = {
         (spec.provider, spec.model or model): None
@@ -81,19 +88,21 @@ def provider_targets(plane: Plane, api_keys: Mapping[str, str]) -> list[TargetIn
     targets = []
     for name, model in wanted:
         provider = plane.providers[name]
-        url = urlsplit(provider.endpoint)
-        is_tls = url.scheme == "https"
+        endpoint = endpoint_of(provider)
         targets.append(
             TargetInfo(
                 name=f"{name}/{model}",
                 kind="provider",
-                host=url.hostname or "",
-                port=url.port or (443 if is_tls else 80),
-                path=url.path.rstrip("/"),
+                host=endpoint.host,
+                port=endpoint.port,
+                path=endpoint.path,
                 model=model,
-                tls=is_tls,
-                ca=provider.ca,
-                api_key=api_keys.get(name, ""),
+                tls=endpoint.is_tls,
+                adapter=kind_of(provider),
+                provider=name,
+                options=endpoint.options,
+                credentials=credentials.get(name, ()),
+                egress=_egress(provider),
                 prices=_prices(provider.prices.get(model, [])),
             )
         )
@@ -109,7 +118,7 @@ def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo
             port=replica.port or 0,
             path="/v1",
             model=replica.model,
-            api_key=replica.api_key or "",
+            credentials=_engine_key(replica),
             prices=_prices(plane.engines[replica.engine].prices),
             state=replica.state if replica.port or replica.state != "ready" else "starting",
             reason=replica.reason,
@@ -131,6 +140,7 @@ def _route(
         breaker=spec.breaker,
         slo=spec.slo,
         reserve_output=spec.reserve_output,
+        drop_unsupported=spec.drop_unsupported,
     )
 
 
@@ -162,6 +172,20 @@ def _places(
                 if replica.engine == spec.engine
             ]
     return tuple(places)
+
+
+def _engine_key(replica: EngineReplica) -> tuple[Credential, ...]:
+    if not replica.api_key:
+        return ()
+    return (Credential(replica.target, (("authorization", f"Bearer {replica.api_key}"),)),)
+
+
+def _egress(provider: ProviderSpec) -> EgressInfo:
+    spec = provider.egress
+    ca = spec.ca
+    if isinstance(provider, OpenAICompatibleSpec) and ca is None:
+        ca = provider.ca
+    return EgressInfo(ca=ca, certificate=spec.certificate, certificate_key=spec.certificate_key)
 
 
 def _prices(specs: Sequence[DatedPrice]) -> tuple[PricedFrom, ...]:

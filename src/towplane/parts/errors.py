@@ -5,10 +5,11 @@
         BadRequest · Unauthorised · NotAllowed · NotFound · TooLarge · OverBudget · Saturated
         · Draining
       Upstream    a target did not answer as it should
-        Unavailable · Overloaded · RateLimited · Rejected · Denied · ServerError
-        · ProtocolError · TimedOut
+        Unavailable · Overloaded · RateLimited · QuotaExhausted · Denied · ServerError
+        · ProtocolError · TimedOut · Rejected → ContextTooLong · Filtered
       Platform    the plane cannot do what it should
-        NoTarget · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict · Unsupported
+        NoTarget · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict
+        · Unsupported
 
 `CODES` maps each code to its HTTP status and exit code; nothing else in the plane does.
 """
@@ -117,6 +118,8 @@ class Upstream(PlaneError):
     status: int | None = None
     body: bytes = b""
     in_stream: bool = False
+    provider_code: str = ""
+    """The provider's own word for it."""
 
 
 class Unavailable(Upstream):
@@ -137,12 +140,31 @@ class RateLimited(Upstream):
     code = "rate_limited"
 
 
+class QuotaExhausted(Upstream):
+    """The plane's own quota or money at the provider is used up: to wait a little does not help."""
+
+    code = "quota_exhausted"
+    whose_fault: Fault = "plane"
+
+
 class Rejected(Upstream):
     """The target says that the request is wrong (4xx): the caller's fault, passed on as it is."""
 
     code = "rejected"
     whose_fault: Fault = "caller"
     retry: Retry = "never"
+
+
+class ContextTooLong(Rejected):
+    """The request does not fit the model's window; another model may have a larger one."""
+
+    code = "context_too_long"
+
+
+class Filtered(Rejected):
+    """The provider's content filter refused the request."""
+
+    code = "filtered"
 
 
 class Denied(Upstream):
@@ -182,6 +204,13 @@ class NoTarget(Platform):
 
     code = "no_target"
     retry: Retry = "later"
+
+
+class NoCredential(Platform):
+    """Every credential of the provider is parked: refused, or not to be had."""
+
+    code = "no_credential"
+    retry: Retry = "elsewhere"
 
 
 class NotReady(Platform):
@@ -238,12 +267,16 @@ CODES: dict[str, tuple[int, int]] = {
     "unavailable": (502, EXIT_WORLD),
     "overloaded": (503, EXIT_WORLD),
     "rate_limited": (429, EXIT_WORLD),
+    "quota_exhausted": (429, EXIT_WORLD),
     "rejected": (400, EXIT_WORLD),
+    "context_too_long": (400, EXIT_WORLD),
+    "filtered": (400, EXIT_WORLD),
     "denied": (502, EXIT_WORLD),
     "server_error": (502, EXIT_WORLD),
     "protocol_error": (502, EXIT_WORLD),
     "timed_out": (504, EXIT_WORLD),
     "no_target": (503, EXIT_WORLD),
+    "no_credential": (502, EXIT_WORLD),
     "not_ready": (503, EXIT_WORLD),
     "not_running": (503, EXIT_WORLD),
     "out_of_space": (503, EXIT_WORLD),

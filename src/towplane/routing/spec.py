@@ -93,5 +93,8 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     """When a failing target is left alone."""
     slo: Slo = Slo()
     """What counts as a good answer."""
+    drop_unsupported: bool = False
+    """Whether what a target's API has no counterpart for is left out, and said in the header
+    `x-towplane-dropped`, instead of refused."""
     reserve_output: Count = 1024
     """Output tokens reserved for a request that sets no maximum."""

@@ -23,6 +23,7 @@ from towplane.gateway.messages import (
 )
 from towplane.parts.clock import Clock
 from towplane.parts.ids import RequestIds
+from towplane.providers.adapter import Credential
 from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
 from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.journal import JournalWriter
@@ -295,9 +296,8 @@ async def _turns(times: int) -> None:
 def _snapshot(
     key_id: str, token: str, limits: HttpLimits | None, timeouts: Timeouts | None
 ) -> Snapshot:
-    target = TargetInfo(
-        "fake/fake", "provider", "upstream", 80, "/v1", "fake", api_key=UPSTREAM_KEY
-    )
+    key = Credential("fake#1", (("authorization", f"Bearer {UPSTREAM_KEY}"),))
+    target = TargetInfo("fake/fake", "provider", "upstream", 80, "/v1", "fake", credentials=(key,))
     route = RouteInfo(
         model="fake",
         choose="least-in-flight",

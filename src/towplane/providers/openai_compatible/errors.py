@@ -4,17 +4,20 @@ Pure. The original status and body stay with the error, for whoever passes them 
 """
 
 from towplane.parts.errors import Denied, Overloaded, RateLimited, Rejected, ServerError, Upstream
+from towplane.providers.adapter import Fields
+from towplane.providers.retry_after import read_retry_after
 
 __all__ = ["judge"]
 
 
-def judge(status: int, body: bytes, *, target: str, after_s: float | None) -> Upstream:
+def judge(status: int, fields: Fields, body: bytes, target: str) -> Upstream:
     """The error of an answer with a status from 400 on.
 
     401 and 403 speak of the plane's own credentials, which is no business of the caller's; 408 is
     the server's impatience; 501 says that the operation is not offered, so elsewhere is no better.
     """
     say = f"{target} answered {status}."
+    after_s = read_retry_after(fields)
     error: Upstream
     if status in (401, 403):
         return Denied(

@@ -6,6 +6,8 @@ not in these types, and msgspec skips them.
 
 import msgspec
 
+from towplane.parts import usage as normal
+
 __all__ = [
     "DONE",
     "Chunk",
@@ -36,21 +38,51 @@ class NotJson(ValueError):
     """Bytes that should have been JSON."""
 
 
-class _CachedTokens(msgspec.Struct):
+class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class Usage(msgspec.Struct):
-    """Usage as the wire has it: cached tokens are inside the prompt's."""
+    """Usage as the wire has it: cached tokens lie inside the prompt's, reasoning inside output."""
 
     prompt_tokens: int
     completion_tokens: int = 0
-    prompt_tokens_details: _CachedTokens | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
 
-    def cached(self) -> int:
-        """Input tokens read from a cache."""
-        details = self.prompt_tokens_details
-        return (details.cached_tokens or 0) if details is not None else 0
+    def normal(self) -> normal.Usage:
+        """In normal form."""
+        of_input, of_output = self.prompt_tokens_details, self.completion_tokens_details
+        cached = (of_input.cached_tokens or 0) if of_input is not None else 0
+        detail = None
+        if (of_input is not None or of_output is not None) and (
+            wanted := _detail(of_input or _NO_INPUT, of_output or _NO_OUTPUT)
+        ) != _NO_DETAIL:
+            detail = wanted
+        return normal.Usage(self.prompt_tokens, self.completion_tokens, cached, detail)
+
+
+_NO_INPUT, _NO_OUTPUT, _NO_DETAIL = _InputDetails(), _OutputDetails(), normal.Detail()
+
+
+def _detail(of_input: _InputDetails, of_output: _OutputDetails) -> normal.Detail:
+    return normal.Detail(
+        cache_write=of_input.cache_write_tokens or 0,
+        audio_input=of_input.audio_tokens or 0,
+        image_input=of_input.image_tokens or 0,
+        reasoning=of_output.reasoning_tokens or 0,
+        audio_output=of_output.audio_tokens or 0,
+        image_output=of_output.image_tokens or 0,
+    )
 
 
 class _Delta(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""Credentials in the plane process: from references in the document to what workers send."""

@@ -1,0 +1,146 @@
+"""Watches a stream of chat chunks that passes through: tokens, usage, its end, its errors.
+
+Server-sent events pass whole events at a time, so that an event can be looked at before it leaves.
+Most reads hold nothing but tokens; they are counted by a byte search and never decoded. Only the
+usage chunk that the client did not ask for is taken out again.
+"""
+
+from towplane.parts.errors import ProtocolError, ServerError
+from towplane.parts.sse import cut, first_event
+from towplane.providers.adapter import Reader
+from towplane.providers.ask import Ask
+from towplane.providers.dialects.chat import wire
+
+__all__ = ["ChatRelay", "make_relay"]
+
+LONGEST_EVENT = 4 * 1024 * 1024
+
+
+def make_relay(ask: Ask, target: str) -> Reader:
+    """The reader for a target that speaks chat completions (or completions, or embeddings)."""
+    return ChatRelay(target, drops_usage=not ask.wants_usage, is_single=ask.samples == 1)
+
+
+class ChatRelay(Reader):
+    """Reads what passes; gives out the bytes that came."""
+
+    __slots__ = ("_carry", "_drops_usage", "_is_single", "_key", "_target", "_tokens")
+
+    def __init__(self, target: str, *, drops_usage: bool, is_single: bool) -> None:
+        super().__init__()
+        self._target = target
+        self._drops_usage = drops_usage
+        self._is_single = is_single
+        self._carry = b""
+        self._tokens = 0
+        self._key = b""
+        """How the text of a token begins, where bytes can be searched for it."""
+
+    def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:
+        if self._carry:
+            payload = self._carry + payload
+            self._carry = b""
+        if not whole:
+            end = cut(payload)
+            if end < len(payload):
+                self._carry = payload[end:]
+                if not end:
+                    if len(self._carry) > LONGEST_EVENT:
+                        raise ProtocolError("One event of the stream is longer than 4 MiB.")
+                    return b"", 0, False
+                payload = payload[:end]
+        payload, tokens, done = self._look(payload)
+        self._tokens += tokens
+        ends = done or whole
+        if ends and not self.finished and self.failed is None:
+            self.failed = ProtocolError(
+                f"{self._target} ended its stream without a finish reason.",
+                reason="upstream-truncated",
+            )
+        return payload, tokens, ends
+
+    def read_whole(self, body: bytes) -> tuple[bytes, int]:
+        try:
+            usage = wire.read_usage(body)
+        except wire.NotJson as wrong:
+            raise ProtocolError(
+                f"{self._target} answered with something that is not JSON.",
+                reason="upstream-protocol",
+            ) from wrong
+        if usage is None:
+            return body, wire.estimate_tokens(body)
+        self.usage = usage.normal()
+        return body, 0
+
+    def read_tail(self, tail: bytes) -> None:
+        usage = wire.usage_of_tail(tail)
+        self.usage = usage.normal() if usage is not None else None
+
+    def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
+        """What is relayed of whole events, their tokens, and whether the end is among them.
+
+        It stops at the end, and at a failure that comes before the first token.
+        """
+        key = self._key
+        if key and self._tokens and wire.plain_end(payload, 0) == len(payload):
+            tokens = wire.count_plain(payload, key, 0, len(payload))
+            if tokens >= 0:
+                return payload, tokens, False
+            key = b""
+        kept: list[bytes] = []
+        tokens = start = 0
+        while start < len(payload):
+            if key and (self._tokens or tokens):
+                end = wire.plain_end(payload, start)
+                plain = wire.count_plain(payload, key, start, end) if end > start else 0
+                if plain < 0:
+                    key = b""
+                elif end > start:
+                    tokens += plain
+                    kept.append(payload[start:end])
+                    start = end
+                    continue
+            raw, data = first_event(payload, start)
+            start += len(raw)
+            if data == wire.DONE:
+                self.finished = True
+                if self.failed is None or self.is_told:
+                    kept.append(raw)
+                return b"".join(kept), tokens, True
+            if data:
+                try:
+                    chunk = wire.decode_chunk(data)
+                except wire.NotJson as wrong:
+                    say = f"An event of the stream is not JSON: {wrong}."
+                    self.failed = ProtocolError(say, reason="upstream-protocol")
+                    return b"".join(kept), tokens, True
+                tokens += self._read_chunk(chunk, data)
+                if self.failed is not None and not (tokens or self._tokens):
+                    break
+                if self._drops_usage and chunk and chunk.usage and not chunk.choices:
+                    continue
+            kept.append(raw)
+        return b"".join(kept), tokens, False
+
+    def _read_chunk(self, chunk: wire.Chunk | None, data: bytes) -> bool:
+        """Note what one chunk says; whether it is a token, as is one of a shape we do not know."""
+        if chunk is None:
+            return True
+        if chunk.usage is not None:
+            self.usage = chunk.usage.normal()
+        if chunk.error is not None:
+            self.is_told = True
+            self.failed = ServerError(
+                f"{self._target} reported an error in the stream.", reason="upstream-error"
+            )
+        for choice in chunk.choices:
+            if choice.finish_reason == "abort":  # vLLM, when it is stopped
+                self.failed = ServerError(
+                    f"{self._target} aborted the answer.", reason="upstream-abort"
+                )
+            elif choice.finish_reason is not None:
+                self.finished = True
+        is_token = chunk.is_token()
+        if is_token and self._is_single:  # of several choices an event may bring two
+            self._key = wire.text_key(data)
+        return is_token
