@@ -130,7 +130,7 @@ def test_an_answer_says_who_gave_it_and_passes_on_what_a_client_may_see() -> Non
 
 
 def test_a_target_gets_its_own_credential_and_model_and_never_the_clients_key() -> None:
-    fleet = Fleet(route("m", ["a"]), targets=[target("a", api_key="secret")])
+    fleet = Fleet(route("m", ["a"]), targets=[target("a", keys=["secret"])])
     fleet.worker.connect().send(
         post(fleet.key, {"model": "m"}, headers="traceparent: 00-1\r\ncookie: c\r\n")
     )

@@ -79,7 +79,7 @@ def test_every_reason_of_a_refusal_has_its_label() -> None:
     """`reason="…"` in the gateway and the tenants; what comes from upstream is no refusal."""
     said = {
         reason
-        for room in ("gateway", "tenants")
+        for room in ("gateway", "tenants", "providers")
         for file in (SOURCES / room).rglob("*.py")
         for reason in re.findall(r'reason="([a-z_-]+)"', file.read_text())
     }

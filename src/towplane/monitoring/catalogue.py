@@ -83,8 +83,11 @@ LABELS: dict[str, tuple[str, ...]] = {
         "budget-total",
         "price-unknown",
         "admission-timeout",
+        "unsupported-parameter",
+        "unsupported-operation",
         # The plane
         "no-target",
+        "no-credential",
         "connections",
         "draining",
         "fault",

@@ -34,6 +34,7 @@ from towplane.gateway.messages import (
 from towplane.parts.clock import Clock
 from towplane.parts.errors import PlaneError
 from towplane.parts.ids import RequestIds
+from towplane.providers.adapter import Credential
 from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
 from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.journal import JournalWriter
@@ -64,10 +65,18 @@ class Effect(NamedTuple):
     what: Event | bytes
 
 
-def target(name: str, *, price: tuple[int, int, int] | None = None, **more: Any) -> TargetInfo:
-    """A target `name/m` at the host `name`."""
+def target(
+    name: str, *, price: tuple[int, int, int] | None = None, keys: Sequence[str] = (), **more: Any
+) -> TargetInfo:
+    """A target `name/m` at the host `name`, with a pool of these keys."""
     prices = () if price is None else (PricedFrom(0.0, price),)
-    return TargetInfo(f"{name}/m", "provider", name, 80, "/v1", "m", prices=prices, **more)
+    pool = tuple(
+        Credential(f"{name}#{number}", (("authorization", f"Bearer {key}"),))
+        for number, key in enumerate(keys, start=1)
+    )
+    return TargetInfo(
+        f"{name}/m", "provider", name, 80, "/v1", "m", prices=prices, credentials=pool, **more
+    )
 
 
 def route(
