@@ -166,7 +166,7 @@ class Attempt:
             if name in fields:
                 trace += b"%b: %b\r\n" % (name, fields[name])
         head = b"%bx-towplane-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
-            target.head_for(rendered, self.credential, x.hall.wall()),
+            target.head_for(rendered, self.credential, x.hall.wall),
             self.id.encode(),
             trace,
             len(rendered.body),

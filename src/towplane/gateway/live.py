@@ -11,6 +11,7 @@ from typing import NamedTuple
 from towplane.gateway.counters import Edges, RouteCounters
 from towplane.gateway.messages import PricedFrom, RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
+from towplane.parts.clock import Now
 from towplane.parts.errors import NoCredential
 from towplane.providers.adapter import Credential, Place, Rendered
 from towplane.providers.adapters import adapter_of
@@ -33,7 +34,7 @@ class DatedPrice(NamedTuple):
 class TargetState:
     """One target as this worker sees it."""
 
-    __slots__ = ("_dated", "_heads", "_limited", "_parked_until", "adapter", "attempts", "breaker",
+    __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "adapter", "attempts", "breaker",
                  "credentials", "failures", "header_name", "host", "in_flight", "info", "place",
                  "pool")  # fmt: skip
 
@@ -60,7 +61,8 @@ class TargetState:
         default = 443 if info.tls else 80
         host = f"[{info.host}]" if ":" in info.host else info.host
         self.host = host if info.port == default else f"{host}:{info.port}"
-        self._heads: dict[tuple[str, Credential | None], bytes] = {}
+        self._heads: dict[str, bytes] = {}
+        self._heads_for: Credential | None = None
         self._dated = DatedPrice(None, math.inf, -math.inf)
 
     def is_usable(self, now: float) -> bool:
@@ -69,7 +71,7 @@ class TargetState:
             self.info.state == "ready"
             and now >= self._parked_until
             and self.breaker.admits(now)
-            and (not self.info.credentials or self.credentials.is_usable(now, self._limited))
+            and (self.credentials.only is not None or self._has_credential(now))
         )
 
     def why_not(self, now: float) -> str:
@@ -80,7 +82,7 @@ class TargetState:
             )
         if now < self._parked_until:
             return "asking to be left alone"
-        if self.info.credentials and not self.credentials.is_usable(now, self._limited):
+        if not self._has_credential(now):
             return "without a usable credential"
         return "failing" if not self.breaker.admits(now) else "already tried"
 
@@ -93,8 +95,8 @@ class TargetState:
 
     def pick_credential(self, now: float) -> Credential | None:
         """The credential to send; None where none is asked for. Raises NoCredential."""
-        if not self.info.credentials:
-            return None
+        if self.credentials.only is not None or not self.info.credentials:
+            return self.credentials.only
         found = self.credentials.pick(now, self._limited)
         if found is None:
             raise NoCredential(
@@ -136,16 +138,20 @@ class TargetState:
             self._dated = _find_price(self.info.prices, wall)
         return self._dated
 
-    def head_for(self, rendered: Rendered, credential: Credential | None, wall: float) -> bytes:
+    def head_for(self, rendered: Rendered, credential: Credential | None, wall: Now) -> bytes:
         """A request's head up to what is different in each: made once where it can be."""
-        sign = self.adapter.sign
-        if rendered.headers or (sign is not None and credential is not None and credential.aws):
-            return self._make_head(rendered, credential, wall)
-        known = (rendered.path, credential)
-        head = self._heads.get(known)
+        if rendered.headers or (credential is not None and credential.aws):
+            return self._make_head(rendered, credential, wall())
+        if credential is not self._heads_for:
+            self._heads.clear()
+            self._heads_for = credential
+        head = self._heads.get(rendered.path)
         if head is None:
-            head = self._heads[known] = self._make_head(rendered, credential, wall)
+            head = self._heads[rendered.path] = self._make_head(rendered, credential, wall())
         return head
+
+    def _has_credential(self, now: float) -> bool:
+        return not self.info.credentials or self.credentials.is_usable(now, self._limited)
 
     def _make_head(self, rendered: Rendered, credential: Credential | None, wall: float) -> bytes:
         info, sign = self.info, self.adapter.sign

@@ -18,7 +18,7 @@ PATHS: dict[bytes, Operation] = {
     f"/v1{operation.path}".encode(): operation for operation in OPERATIONS.values()
 }
 """The operations of the serving port."""
-_VERSIONS = (b"anthropic-version", b"anthropic-beta", b"openai-beta")
+_VERSIONS = (b"anthropic-version", b"anthropic-beta")
 """Headers that belong to what is asked for, and go along with it."""
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -45,7 +45,6 @@ def receive(operation: Operation, body: Sequence[bytes], headers: Mapping[bytes,
     # An estimate for reservations only; what is billed is measured upstream.
     ask.input_estimate = (len(prompt) + 3) // 4 if prompt is not None else 0
     dialect_of(operation.dialect).note(ask)
-    for name in _VERSIONS:
-        if name in headers:
-            ask.version_headers[name] = headers[name]
+    if operation.dialect != "chat":
+        ask.version_headers = {name: headers[name] for name in _VERSIONS if name in headers}
     return ask

@@ -67,7 +67,7 @@ class Credential(msgspec.Struct, frozen=True):
         return f"Credential({self.name})"
 
 
-class Rendered(NamedTuple):
+class Rendered(msgspec.Struct, frozen=True):
     """What goes up."""
 
     path: str
@@ -174,7 +174,7 @@ class Reader(ABC):
         return True
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One request to a target and the reader of its answer."""
 
     rendered: Rendered

@@ -48,6 +48,7 @@ OPERATIONS: dict[OperationName, Operation] = {
 }
 
 T = TypeVar("T")
+_NONE: dict[bytes, bytes] = {}
 
 
 class Ask:
@@ -68,7 +69,7 @@ class Ask:
         """Output tokens the client allows for each sample; None: not said."""
         self.samples = 1
         self.input_estimate = 0
-        self.version_headers: dict[bytes, bytes] = {}
+        self.version_headers: dict[bytes, bytes] = _NONE
         """Headers by which a dialect says its version or asks for betas (`anthropic-beta`)."""
         self._conversation: Conversation | None = None
 

@@ -39,9 +39,11 @@ class _Parked(NamedTuple):
 class CredentialPool:
     """The credentials of one provider in one worker."""
 
-    __slots__ = ("_all", "_parked", "_turn")
+    __slots__ = ("_all", "_parked", "_turn", "only")
 
     def __init__(self) -> None:
+        self.only: Credential | None = None
+        """The one that there is, if nothing is wrong with it: then there is nothing to choose."""
         self._all: tuple[Credential, ...] = ()
         self._parked: dict[str, _Parked] = {}
         self._turn = 0
@@ -54,6 +56,7 @@ class CredentialPool:
             for one in credentials
             if (parked := self._parked.get(one.name)) is not None and parked.credential == one
         }
+        self._look_for_only()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -91,11 +94,13 @@ class CredentialPool:
         before = self._parked.get(credential.name)
         seconds = _PARK_S if before is None else min(2 * before.seconds, _LONGEST_PARK_S)
         self._parked[credential.name] = _Parked(now + seconds, seconds, reason, credential)
+        self._look_for_only()
         return seconds
 
     def accepted(self, credential: Credential) -> None:
         """The provider took it."""
         self._parked.pop(credential.name, None)
+        self._look_for_only()
 
     @property
     def has_parked(self) -> bool:
@@ -115,6 +120,10 @@ class CredentialPool:
             else:
                 found.append(CredentialStanding(one.name, "ready", "", 0.0))
         return found
+
+    def _look_for_only(self) -> None:
+        is_calm = len(self._all) == 1 and not self._parked and not self._all[0].trouble
+        self.only = self._all[0] if is_calm else None
 
     def _is_usable(self, one: Credential, now: float, limited: "dict[str, float]") -> bool:
         if one.trouble or (limited and now < limited.get(one.name, 0.0)):

@@ -25,12 +25,9 @@ def prepare(ask: Ask, place: Place, adapter: Adapter, *, may_drop: bool) -> Call
     operation = ask.operation
     dialect = dialect_of(operation.dialect)
     if adapter.is_native(operation.name, place):
-        reader = adapter.relay(ask, place) if adapter.relay is not None else None
-        return Call(
-            adapter.passthrough(ask, place),
-            reader or dialect.make_relay(ask, place.target),
-            is_native=True,
-        )
+        relay = adapter.relay
+        reader = relay(ask, place) if relay is not None else dialect.make_relay(ask, place.target)
+        return Call(adapter.passthrough(ask, place), reader, True)
     losses = Losses(may_drop=may_drop)
     if operation.name == "embeddings":
         from towplane.providers.embeddings import prepare_embeddings  # rarely asked for

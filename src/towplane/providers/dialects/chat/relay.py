@@ -27,7 +27,10 @@ class ChatRelay(Reader):
     __slots__ = ("_carry", "_drops_usage", "_is_single", "_key", "_target", "_tokens")
 
     def __init__(self, target: str, *, drops_usage: bool, is_single: bool) -> None:
-        super().__init__()
+        self.usage = None  # as in `Reader`, without its frame: one is made for every request
+        self.failed = None
+        self.finished = False
+        self.is_told = False
         self._target = target
         self._drops_usage = drops_usage
         self._is_single = is_single
