@@ -5,40 +5,42 @@ run at once: with a write in the middle of each request, the worker is put aside
 comes back to cold caches. So the requests and answers of one turn are worked through first, and
 their bytes follow in one go. What one connection writes in a turn also becomes one system call.
 
-An `Outgoing` stands for its transport and has the methods of it that the gateway uses.
+An `Outgoing` stands for its transport and has the methods of it that the gateway uses. The law: a
+connection whose write fails is dropped, and the others' bytes go out all the same.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import cast
 
 __all__ = ["Outgoing", "Turn"]
 
+_log = logging.getLogger("towplane.gateway")
+
 
 class Turn:
     """The connections that have something to write in this turn."""
 
-    __slots__ = ("_call_soon", "_waiting")
+    __slots__ = ("call_soon", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._call_soon: Callable[..., object] = loop.call_soon
-        self._waiting: list[Outgoing] = []
+        self.call_soon: Callable[..., object] = loop.call_soon
+        self.waiting: list[Outgoing] = []
 
     def wrap(self, transport: asyncio.BaseTransport) -> "Outgoing":
         """Stand between a connection and its transport."""
         return Outgoing(transport, self)
 
-    def wait(self, outgoing: "Outgoing") -> None:
-        """Write it when the turn ends: libuv runs what comes soon after all that was readable."""
-        if not self._waiting:
-            self._call_soon(self.end)
-        self._waiting.append(outgoing)
-
     def end(self) -> None:
-        """Write everything."""
-        waiting, self._waiting = self._waiting, []
+        """Write everything; libuv runs what comes soon after all that was readable."""
+        waiting, self.waiting = self.waiting, []
         for outgoing in waiting:
-            outgoing.flush()
+            try:
+                outgoing.flush()
+            except Exception:  # noqa: BLE001  # the door: no other connection may wait for this one
+                _log.exception("a connection was dropped: writing to it failed")
+                outgoing.abort()
 
 
 class Outgoing:
@@ -56,9 +58,13 @@ class Outgoing:
 
     def write(self, data: bytes) -> None:
         """Write at the end of the turn."""
-        if not self._pieces:
-            self._turn.wait(self)
-        self._pieces.append(data)
+        pieces = self._pieces
+        if not pieces:
+            turn = self._turn
+            if not turn.waiting:
+                turn.call_soon(turn.end)
+            turn.waiting.append(self)
+        pieces.append(data)
 
     def writelines(self, pieces: Iterable[bytes]) -> None:
         """Write much, now, while it is in the processor's cache."""
@@ -68,13 +74,11 @@ class Outgoing:
     def flush(self) -> None:
         """Write now."""
         pieces = self._pieces
-        if not pieces:
-            return
         if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        else:
-            self._transport.writelines(pieces.copy())
-        pieces.clear()
+            self._transport.write(pieces.pop())
+        elif pieces:
+            self._pieces = []
+            self._transport.writelines(pieces)
 
     def can_write_eof(self) -> bool:
         """Whether the writing side can be closed alone."""
