@@ -36,6 +36,8 @@ class JournalWriter:
         if segment_bytes < 2 * LONGEST_LINE:
             raise ValueError(f"a segment has at least {2 * LONGEST_LINE} bytes")
         self.directory = directory
+        self.is_short = False
+        """No further segment could be allocated, when that was tried last; see `trouble`."""
         self._trouble: OutOfSpace | None = None
         self._retry_at = 0.0
         self._segment_bytes = segment_bytes
@@ -62,15 +64,18 @@ class JournalWriter:
 
     def append(self, event: Event) -> None:
         """Put `event` where no death of this process can reach it."""
-        line = self._encode(event)
+        encode = self._encode  # quicker than to call it as a method
+        line = encode(event)
+        length = len(line)
         start = self._position
-        end = start + len(line)
-        if end >= self._prepare_at or len(line) >= LONGEST_LINE:
-            self._make_room(len(line) + 1)
+        end = start + length
+        if end >= self._prepare_at or length >= LONGEST_LINE:
+            self._make_room(length + 1)
             start = self._position
-            end = start + len(line)
-        self._map[start:end] = line
-        self._map[end] = _NEWLINE  # a second store: without it the line does not exist
+            end = start + length
+        segment = self._map
+        segment[start:end] = line
+        segment[end] = _NEWLINE  # a second store: without it the line does not exist
         self._position = end + 1
 
     def prepare(self) -> bool:
@@ -80,6 +85,7 @@ class JournalWriter:
                 _allocate(self.directory / NEXT, self._segment_bytes)
             except OutOfSpace as error:
                 self._trouble = error
+                self.is_short = True
                 self._retry_at = time.monotonic() + _RETRY_S
                 # Not at every append of a full disk, but well before the end of the segment.
                 self._prepare_at = min(
@@ -88,6 +94,7 @@ class JournalWriter:
                 return False
             self._has_next = True
         self._trouble = None
+        self.is_short = False
         self._prepare_at = self._segment_bytes
         return True
 
