@@ -1,14 +1,13 @@
 """One request on its way through the line, and the moments at which the line waits.
 
-The line is a coroutine that no event loop knows: it is stepped by hand, from the callback in which
-something happened, so that a request costs no task and a chunk of a stream costs no wake-up. It
-waits only for `Moment`s: units granted, an attempt over, the client gone.
+The line is a generator that no event loop knows: it is stepped by hand, from the callback in which
+something happened, so that a request costs no task and a chunk of a stream costs no wake-up. Where
+it yields, it waits for a `Moment`: units granted, an attempt over, the client gone.
 """
 
 import logging
-import types
-from collections.abc import Coroutine, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError
@@ -37,11 +36,7 @@ LATE = "late"
 
 Moment = str
 
-
-@types.coroutine
-def moment() -> Generator[None, Moment, Moment]:
-    """Wait for the next moment of this exchange."""
-    return (yield)
+_END = object()
 
 
 class Exchange:
@@ -64,6 +59,7 @@ class Exchange:
         "hall",
         "id",
         "keep_alive",
+        "moment",
         "output_limit",
         "request",
         "route",
@@ -81,10 +77,11 @@ class Exchange:
         self.hall = hall
         self.connection = connection
         self.request = request
-        self.id = hall.ids.next()
-        self.begun_at = hall.now()
+        next_id, now, wall = hall.ids.next, hall.now, hall.wall  # quicker than to call as methods
+        self.id = next_id()
+        self.begun_at = now()
         """Monotonic time at which the line began with it."""
-        self.wall = hall.wall()
+        self.wall = wall()
         """The same moment by the wall clock: its windows, prices and dates."""
         self.route: RouteState | None = None
         self.ticket: Ticket | None = None
@@ -105,15 +102,18 @@ class Exchange:
         """Monotonic time at which the whole request has taken too long."""
         self.waits_until = 0.0
         """Monotonic time at which a wait for units is given up; 0: it does not wait."""
+        self.moment: Moment = ""
+        """What happened last; the line looks at it when it goes on."""
         self._running = False
-        self._moments: list[Moment] = []
-        self._walk: Coroutine[Any, Moment, None] | None = None
+        self._moments: tuple[Moment, ...] = ()
+        """What happened while the line was running."""
+        self._walk: Generator[None] | None = None
 
     def begin(self) -> None:
         """Walk the line until it waits or ends."""
         self.hall.exchanges.add(self)
         self._walk = self.hall.walk(self)
-        self._step(None)
+        self._step("")
 
     def resume(self, what: Moment) -> None:
         """Something happened; while the line is running it is told when it waits next.
@@ -123,7 +123,7 @@ class Exchange:
         if self._walk is None:
             return
         if self._running:
-            self._moments.append(what)
+            self._moments += (what,)
         else:
             self._step(what)
 
@@ -160,19 +160,14 @@ class Exchange:
         connection = b"" if self.keep_alive else b"connection: close\r\n"
         if self.keep_alive and self.request.version == "1.0":
             connection = b"connection: keep-alive\r\n"
-        head = b"%b%bcontent-length: %d\r\n%b%b\r\n" % (
-            answers.status_line(status),
-            self.own_headers(),
-            len(body),
-            headers,
-            connection,
-        )
+        size = f"content-length: {len(body)}\r\n".encode()
+        head = (answers.status_line(status), self.own_headers(), size, headers, connection, b"\r\n")
         if self.request.method == b"HEAD":
-            transport.write(head)
+            transport.write(b"".join(head))
         elif len(body) < 16384:
-            transport.write(head + body)
+            transport.write(b"".join((*head, body)))
         else:
-            transport.writelines((head, body))
+            transport.writelines((*head, body))
 
     def refuse(self, error: PlaneError) -> None:
         """An error of the plane's own, in the client's dialect."""
@@ -188,13 +183,9 @@ class Exchange:
         if attempt is None:
             return b"x-towplane-request-id: %b\r\n" % self.id.encode()
         return (
-            b"x-towplane-request-id: %b\r\nx-towplane-target: %b\r\nx-towplane-attempts: %d\r\n"
-            % (
-                self.id.encode(),
-                attempt.target.header_name,
-                self.attempts,
-            )
-        )
+            f"x-towplane-request-id: {self.id}\r\nx-towplane-target: {attempt.target.info.name}\r\n"
+            f"x-towplane-attempts: {self.attempts}\r\n"
+        ).encode("ascii", "replace")
 
     # Private
 
@@ -207,23 +198,30 @@ class Exchange:
         if not self.answered:
             self.refuse(PlaneError("The plane failed.", next_step="Try again.", reason="fault"))
 
-    def _step(self, what: Moment | None) -> None:
+    def _step(self, what: Moment) -> None:
         walk = self._walk
         assert walk is not None
+        self.moment = what
         self._running = True
         try:
-            walk.send(what)  # type: ignore[arg-type]  # the first step of a coroutine takes None
-            while self._moments:
-                walk.send(self._moments.pop(0))
+            ended = next(walk, _END)
+            while self._moments and ended is not _END:
+                self.moment, *rest = self._moments
+                self._moments = tuple(rest)
+                ended = next(walk, _END)
         except Exception as error:  # noqa: BLE001  # the door: one request must not end the worker
-            if not isinstance(error, StopIteration):
-                self._fail(error)
-            self._walk = None
-            self._moments.clear()
-            self.hall.exchanges.discard(self)
-            if self.attempt is not None:
-                self.attempt.relay = None  # no cycle is left for the collector
-                self.attempt = None
-            self.connection.finished(keep_alive=self.keep_alive)
-        finally:
-            self._running = False
+            self._fail(error)
+            ended = _END
+        self._running = False
+        if ended is _END:
+            self._end()
+
+    def _end(self) -> None:
+        """The line has ended, and says nothing any more."""
+        self._walk = None
+        self._moments = ()
+        self.hall.exchanges.discard(self)
+        if self.attempt is not None:
+            self.attempt.relay = None  # no cycle is left for the collector
+            self.attempt = None
+        self.connection.finished(keep_alive=self.keep_alive)

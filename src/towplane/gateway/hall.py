@@ -10,7 +10,7 @@ import json
 import math
 import ssl
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
@@ -68,6 +68,7 @@ class Hall:
         self.journal = journal
         self.tell = tell
         self.soon = loop.call_soon
+        self.walk = walk
         self.turn = Turn(loop)
         self.swept_at = clock.monotonic()
         """The time of the last sweep: good enough for the deadlines of connections."""
@@ -88,10 +89,6 @@ class Hall:
         self._connections_swept_at = 0.0
 
     # What the line asks
-
-    def walk(self, x: Exchange) -> Coroutine[Any, str, None]:
-        """The line for one exchange."""
-        return walk(x)
 
     def identify(self, fields: dict[bytes, bytes]) -> KeyRecord:
         """Second station: whose key this is. Raises Unauthorised."""
