@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from towplane.parts.errors import NotAllowed, OverBudget, PlaneError, Saturated
-from towplane.tenants.leases import Measure, Share
+from towplane.tenants.leases import TOKENS, Measure, Share
 from towplane.tenants.prices import cost_nanousd
 from towplane.tenants.spec import Budget, Limits
 from towplane.tenants.windows import next_window_s, windows_at
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 ADMISSION_WAIT_S = 2.0
 """How long a request may wait for units; a coordinator answers in well under a millisecond."""
 _MOST_TOKENS = 2**30
-_ONE_EACH: frozenset[Measure] = frozenset(("rpm", "concurrency"))
-"""Measures of which a request takes one unit, whatever it asks for."""
+
+Amounts = tuple[int, int, int, int]
+"""Of each unit that a share can have, in the order of `tenants.leases`."""
 
 _WORDS: dict[Measure, tuple[str, str]] = {
     "rpm": ("requests per minute", "requests-per-minute"),
@@ -106,13 +107,15 @@ class Account:
 class Ticket:
     """What one admitted request holds."""
 
-    __slots__ = ("nanousd", "taken", "taken_at", "used_nanousd", "used_tokens")
+    __slots__ = ("nanousd", "shares", "taken_at", "tokens", "used_nanousd", "used_tokens")
 
     def __init__(
-        self, taken: list[tuple[Share, int]], taken_at: float, nanousd: int | None
+        self, shares: list[Share], taken_at: float, tokens: int, nanousd: int | None
     ) -> None:
-        self.taken = taken
+        self.shares = shares
         self.taken_at = taken_at
+        self.tokens = tokens
+        """Tokens reserved."""
         self.nanousd = nanousd
         """Money reserved; None: no price is known."""
         self.used_tokens = 0
@@ -150,13 +153,14 @@ def admit(x: "Exchange") -> Short | None:
     assert route is not None
     tenant, key = hall.accounts_of(x.caller)
     wall = x.wall
-    trouble = hall.journal.trouble
-    if trouble is not None:
+    if hall.journal.is_short and (trouble := hall.journal.trouble) is not None:
         raise trouble
     output = 0
     if ask.operation.generates:
         limit = route.info.reserve_output if ask.output_limit is None else ask.output_limit
-        output = min(limit * ask.samples, _MOST_TOKENS)
+        output = limit * ask.samples
+        if output > _MOST_TOKENS:
+            output = _MOST_TOKENS
     x.output_limit = output
     tokens = ask.input_estimate + output
     price = route.dearest_price(wall)
@@ -167,41 +171,42 @@ def admit(x: "Exchange") -> Short | None:
             next_step="The vendor can set its price, or allow unpriced models for this tenant.",
             reason="price-unknown",
         )
-    taken = x.taken
-    if taken:
-        _release(taken)
+    if x.taken:
+        _release(x)
+    amounts = (1, 1, tokens, money or 0)
+    taken: list[Share] = []
     for account in (tenant, key):
-        shares = account.shares if wall < account.turns_at else account.shares_at(wall)
-        for share in shares:
-            measure = share.measure
-            amount = 1 if measure in _ONE_EACH else tokens if measure == "tpm" else money or 0
+        for share in account.shares if wall < account.turns_at else account.shares_at(wall):
+            amount = amounts[share.unit]
             if share.free < amount:
+                x.taken, x.taken_amounts = taken, amounts
                 return Short(share, amount - share.free)
             share.free -= amount
-            taken.append((share, amount))
-    x.taken = []
-    x.ticket = Ticket(taken, hall.now(), money)
-    route.retries.request(x.begun_at)
+            taken.append(share)
+    taken_at = hall.now() if x.moment else x.begun_at  # later than begun only if it waited
+    x.ticket = Ticket(taken, taken_at, tokens, money)
+    count_request = route.retries.request
+    count_request(x.begun_at)
     route.counters.in_flight += 1
     return None
 
 
 def settle(x: "Exchange") -> None:
     """Give back what the request held and did not use. Harmless for one never admitted."""
-    _release(x.taken)
     ticket = x.ticket
     if ticket is None or x.route is None:
+        _release(x)
         return
     x.ticket = None
     x.route.counters.in_flight -= 1
-    for share, amount in ticket.taken:
-        measure = share.measure
-        if measure == "concurrency":
-            share.free += amount
-        elif measure == "tpm":
-            share.settle(amount - ticket.used_tokens, ticket.taken_at)
-        elif measure != "rpm":
-            share.free += amount - ticket.used_nanousd
+    tokens = ticket.tokens - ticket.used_tokens
+    unused = (0, 1, tokens, (ticket.nanousd or 0) - ticket.used_nanousd)
+    for share in ticket.shares:
+        unit = share.unit
+        if unit == TOKENS:
+            share.settle(tokens, ticket.taken_at)
+        else:
+            share.free += unused[unit]
 
 
 def refusal_of(x: "Exchange", short: Short) -> PlaneError:
@@ -238,8 +243,8 @@ def refusal_of(x: "Exchange", short: Short) -> PlaneError:
     )
 
 
-def _release(taken: list[tuple[Share, int]]) -> None:
+def _release(x: "Exchange") -> None:
     """Give back what was taken for a request that has not been admitted."""
-    for share, amount in taken:
-        share.free += amount
-    taken.clear()
+    for share in x.taken:
+        share.free += x.taken_amounts[share.unit]
+    x.taken = ()

@@ -6,14 +6,14 @@ it yields, it waits for a `Moment`: units granted, an attempt over, the client g
 """
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError
 
 if TYPE_CHECKING:
-    from towplane.gateway.admit import Denied, Ticket
+    from towplane.gateway.admit import Amounts, Denied, Ticket
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.connection import Connection
     from towplane.gateway.hall import Hall
@@ -64,6 +64,7 @@ class Exchange:
         "request",
         "route",
         "taken",
+        "taken_amounts",
         "ticket",
         "tried",
         "waits_until",
@@ -72,6 +73,7 @@ class Exchange:
 
     ask: "Ask"
     caller: "KeyRecord"
+    taken_amounts: "Amounts"
 
     def __init__(self, hall: "Hall", connection: "Connection", request: "Request") -> None:
         self.hall = hall
@@ -85,8 +87,8 @@ class Exchange:
         """The same moment by the wall clock: its windows, prices and dates."""
         self.route: RouteState | None = None
         self.ticket: Ticket | None = None
-        self.taken: list[tuple[Share, int]] = []
-        """Units that it holds while it waits for others."""
+        self.taken: Sequence[Share] = ()
+        """Shares of which it holds units while it waits for others; how many, `taken_amounts`."""
         self.denied: Denied | None = None
         self.tried: list[str] = []
         """Targets that failed this request, by name."""

@@ -35,6 +35,19 @@ RATE_SHARE_S = 1.0
 
 RATES: frozenset[Measure] = frozenset(("rpm", "tpm"))
 
+REQUESTS, RUNS, TOKENS, MONEY = range(4)
+"""What a request takes of a share: a request of a minute, a place among those that run, tokens of a
+minute, money. Small numbers, so that amounts can be looked up by place in a tuple."""
+
+UNITS: dict[Measure, int] = {
+    "rpm": REQUESTS,
+    "concurrency": RUNS,
+    "tpm": TOKENS,
+    "daily": MONEY,
+    "monthly": MONEY,
+    "total": MONEY,
+}
+
 
 class _Grant:
     """Units of a rate granted to a worker."""
@@ -145,12 +158,13 @@ class Pool:
 class Share:
     """What one worker holds of one pool."""
 
-    __slots__ = ("_past", "free", "fresh_until", "measure", "name")
+    __slots__ = ("_past", "free", "fresh_until", "measure", "name", "unit")
 
     def __init__(self, name: str, measure: Measure) -> None:
         self.name = name
         """The pool's name, the same at both ends."""
         self.measure = measure
+        self.unit = UNITS[measure]
         self.free = 0
         """Units held and not in use; below 0 when an answer cost more than was reserved."""
         self.fresh_until = math.inf
@@ -161,8 +175,8 @@ class Share:
     def settle(self, amount: int, taken_at: float) -> None:
         """A request that took units leaves `amount` of them unused, or used more than it took."""
         if amount > 0 and self.measure in RATES:
-            second = math.ceil(taken_at)
-            self._past[second] = self._past.get(second, 0) + amount
+            second, past = math.ceil(taken_at), self._past
+            past[second] = past[second] + amount if second in past else amount
         else:
             self.free += amount
 

@@ -251,6 +251,7 @@ class _Journal:
     """Notes events as effects; knows which attempts are open."""
 
     def __init__(self, effects: list[Effect]) -> None:
+        self.is_short = False
         self.trouble: PlaneError | None = None
         self.opened: dict[str, Opened] = {}
         self.settled: dict[str, Settled] = {}

@@ -116,6 +116,7 @@ class MemoryJournal:
     """Keeps the events; knows which attempts are still open."""
 
     def __init__(self) -> None:
+        self.is_short = False
         self.trouble = None
         self.open: dict[str, Opened] = {}
         self.settled: list[Settled] = []
