@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.exchange import Exchange
 
-_MOST = 2**31
+_BITS = 31
+"""Of a number of tokens that can be true, and that the journal takes."""
 
 _OUTCOMES: dict[type[PlaneError], Outcome] = {
     Rejected: "refused",
@@ -41,16 +42,18 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
     x = attempt.x
     hall, relay = x.hall, attempt.relay
     kind, tokens_in, cached, tokens_out = _usage_of(attempt)
-    cost = None
-    if kind != "absent" and attempt.price is not None:
-        cost = cost_nanousd(attempt.price, tokens_in, cached, tokens_out)
-    outcome = _outcome_of(attempt)
-    first_at = relay.first_at if relay is not None else 0.0
     is_known = kind != "absent"
+    cost = None
+    if is_known and attempt.price is not None:
+        cost = cost_nanousd(attempt.price, tokens_in, cached, tokens_out)
+    was_ok = attempt.error is None and not attempt.was_cancelled
+    outcome: Outcome = "ok" if was_ok else _outcome_of(attempt)
+    first_at = relay.first_at if relay is not None else 0.0
+    ended_at = attempt.ended_at
     hall.journal.append(
         Settled(  # by position, as in `Attempt.start`
             attempt.id,
-            x.wall + (attempt.ended_at - x.begun_at),
+            x.wall + (ended_at - x.begun_at),
             outcome,
             kind,
             is_final,
@@ -59,27 +62,30 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
             cached if is_known else None,
             tokens_out if is_known else None,
             cost,
-            (first_at - x.request.received_at) * 1000 if first_at else None,
-            (attempt.ended_at - attempt.started_at) * 1000,
+            (first_at - x.request.received_at) * 1000.0 if first_at else None,
+            (ended_at - attempt.started_at) * 1000.0,
         )
     )
-    counters, model = hall.counters, x.ask.model
+    counters, ticket, model, target = hall.counters, x.ticket, x.ask.model, attempt.target
+    counts = counters.models[model]
     if is_known:
-        counters.tokens[(model, "input", kind)] += tokens_in
-        counters.tokens[(model, "output", kind)] += tokens_out
-        if cached:
-            counters.tokens[(model, "cached_input", kind)] += cached
-        if cost is None:
-            counters.unpriced[(model,)] += 1
-        else:
-            counters.cost[(model,)] += cost
+        tokens = counts.tokens[kind]
+        tokens.input += tokens_in
+        tokens.cached_input += cached
+        tokens.output += tokens_out
+        if ticket is not None:
+            ticket.used_tokens += tokens_in + tokens_out
     else:
-        counters.absent[(model,)] += 1
-    if x.ticket is not None:
-        x.ticket.used_tokens += tokens_in + tokens_out
-        x.ticket.used_nanousd += cost or 0
-    attempt.target.attempts += 1
-    counters.attempts[(model, attempt.target.info.name, attempt.decision.cause, outcome)] += 1
+        counts.absent += 1
+    if cost is not None:
+        counts.priced += 1
+        counts.cost_nanousd += cost
+        if ticket is not None:
+            ticket.used_nanousd += cost
+    elif is_known:
+        counts.unpriced += 1
+    target.attempts += 1
+    counters.attempts[(model, target.info.name, attempt.decision.cause, outcome)] += 1
 
 
 def account_request(x: "Exchange") -> None:
@@ -94,7 +100,7 @@ def account_request(x: "Exchange") -> None:
         outcome = "ok"
     else:
         outcome = "rejected" if isinstance(error, Rejected) else "failed"
-    seconds = hall.now() - x.request.received_at
+    seconds = attempt.ended_at - x.request.received_at
     route.counters.request.observe(seconds)
     slo = _slo_of(x, outcome, seconds) if route.has_slo else "none"
     hall.counters.requests[(x.ask.model, outcome, slo)] += 1
@@ -123,7 +129,7 @@ def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int]:
     usage = attempt.call.reader.usage
     if usage is not None:
         tokens_in, cached, tokens_out = usage.input, usage.cached, usage.output
-        if 0 <= tokens_in < _MOST and 0 <= cached < _MOST and 0 <= tokens_out < _MOST:
+        if not (tokens_in | cached | tokens_out) >> _BITS:  # none is below 0 or too large
             return "measured", tokens_in, cached, tokens_out
     worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)
     answered = attempt.error is None and attempt.status is not None
@@ -134,10 +140,8 @@ def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int]:
 
 def _outcome_of(attempt: "Attempt") -> Outcome:
     error = attempt.error
-    if attempt.was_cancelled:
-        return "cancelled"
     if error is None:
-        return "ok"
+        return "cancelled" if attempt.was_cancelled else "ok"
     return _OUTCOMES.get(type(error), "server_error")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from towplane.gateway.messages import RouteInfo
 from towplane.monitoring.catalogue import edges, rebucket
 from towplane.monitoring.series import Sample
+from towplane.tenants.events import UsageKind
 
 
 class Histogram:
@@ -90,35 +91,57 @@ class RouteCounters:
         yield Sample("towplane_retries_denied_total", labels, float(self.retries_denied))
 
 
-class Counters:
-    """The counts of one worker that are not of one model."""
+class TokenCounts:
+    """Tokens of one model whose usage is of one kind."""
 
-    __slots__ = (
-        "absent",
-        "attempts",
-        "cost",
-        "overhead",
-        "refusals",
-        "requests",
-        "tokens",
-        "unpriced",
-    )
+    __slots__ = ("cached_input", "input", "output")
+
+    def __init__(self) -> None:
+        self.input = self.cached_input = self.output = 0
+
+
+class ModelCounts:
+    """What attempts for one model used. They outlive its route: a count never falls."""
+
+    __slots__ = ("absent", "cost_nanousd", "priced", "tokens", "unpriced")
+
+    def __init__(self) -> None:
+        self.tokens: defaultdict[UsageKind, TokenCounts] = defaultdict(TokenCounts)
+        self.cost_nanousd = 0
+        self.priced = self.unpriced = 0
+        """Attempts with usage and with or without a price."""
+        self.absent = 0
+        """Attempts without usage."""
+
+    def samples(self, model: str) -> Iterator[Sample]:
+        """All series of this model; what never happened has none."""
+        for kind, tokens in self.tokens.items():
+            yield Sample("towplane_tokens_total", (model, "input", kind), float(tokens.input))
+            yield Sample("towplane_tokens_total", (model, "output", kind), float(tokens.output))
+            if tokens.cached_input:
+                labels = (model, "cached_input", kind)
+                yield Sample("towplane_tokens_total", labels, float(tokens.cached_input))
+        if self.priced:
+            yield Sample("towplane_cost_nanousd_total", (model,), float(self.cost_nanousd))
+        if self.unpriced:
+            yield Sample("towplane_unpriced_attempts_total", (model,), float(self.unpriced))
+        if self.absent:
+            yield Sample("towplane_usage_absent_total", (model,), float(self.absent))
+
+
+class Counters:
+    """The counts of one worker that are not of one route."""
+
+    __slots__ = ("attempts", "models", "overhead", "refusals", "requests")
 
     def __init__(self, overhead_edges: tuple[float, ...]) -> None:
         self.requests: Tally = defaultdict(int)
         """By model, outcome, slo."""
         self.attempts: Tally = defaultdict(int)
         """By model, target, cause, outcome."""
-        self.tokens: Tally = defaultdict(int)
-        """By model, direction, usage."""
         self.refusals: Tally = defaultdict(int)
         """By reason."""
-        self.cost: Tally = defaultdict(int)
-        """Nano-dollars by model."""
-        self.unpriced: Tally = defaultdict(int)
-        """Attempts with usage and without a price, by model."""
-        self.absent: Tally = defaultdict(int)
-        """Attempts without usage, by model."""
+        self.models: defaultdict[str, ModelCounts] = defaultdict(ModelCounts)
         self.overhead = Histogram(overhead_edges)
 
     def refused(self, reason: str) -> None:
@@ -130,12 +153,10 @@ class Counters:
         for family, tally in (
             ("towplane_requests_total", self.requests),
             ("towplane_attempts_total", self.attempts),
-            ("towplane_tokens_total", self.tokens),
             ("towplane_refusals_total", self.refusals),
-            ("towplane_cost_nanousd_total", self.cost),
-            ("towplane_unpriced_attempts_total", self.unpriced),
-            ("towplane_usage_absent_total", self.absent),
         ):
             for labels, value in tally.items():
                 yield Sample(family, labels, float(value))
+        for model, counts in self.models.items():
+            yield from counts.samples(model)
         yield self.overhead.sample("towplane_overhead_seconds", ())
