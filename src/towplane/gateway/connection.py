@@ -50,10 +50,10 @@ instead of a reset (RFC 9112, section 9.6)."""
 class Connection(asyncio.Protocol):
     """The server's side of one client connection."""
 
-    __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_header_count",
-                 "_in_head", "_parser", "_pieces", "_queue", "_request", "_unwritten",
-                 "_wire_bytes", "closing", "deadline", "exchange", "on_body", "paused", "transport",
-                 "waits_for")  # fmt: skip
+    __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_in_head",
+                 "_judges_headers", "_other_headers", "_parser", "_pieces", "_queue", "_request",
+                 "_unwritten", "_wire_bytes", "closing", "deadline", "exchange", "on_body",
+                 "paused", "transport", "waits_for")  # fmt: skip
 
     transport: Outgoing
 
@@ -65,7 +65,11 @@ class Connection(asyncio.Protocol):
         self._flaw: PlaneError | None = None
         self._in_head = True
         self._counts_bytes = False
-        self._head_bytes = self._header_count = self._body_bytes = self._wire_bytes = 0
+        self._judges_headers = False
+        """A header is counted by its bytes, or is a trailer, before anything else."""
+        self._other_headers = 0
+        """Those that are not kept, and trailers."""
+        self._head_bytes = self._body_bytes = self._wire_bytes = 0
         self.on_body = self._pieces.append  # llhttp appends without a Python frame
         self._parser = httptools.HttpRequestParser(self)
         self.exchange: Exchange | None = None
@@ -103,23 +107,24 @@ class Connection(asyncio.Protocol):
         """Bytes came in."""
         if self.closing or self._flaw is not None:
             return  # lingering: thrown away
-        waiting = len(self._queue)
+        queue = self._queue
+        waiting = len(queue)
         # Usually a head comes in one read that is smaller than a head may be: nothing to count.
         if not self._counts_bytes and (
             self._wire_bytes + len(data) > self._hall.limits.header_bytes
         ):
-            self._counts_bytes = True
-            self._head_bytes = self._wire_bytes if self._in_head else 0
+            self._counts_bytes = self._judges_headers = True
+            self._head_bytes = self._wire_bytes - len(self._request.url) if self._in_head else 0
         try:
             self._parser.feed_data(data)
-            if len(self._queue) == waiting:  # nothing came to its end: the limits decide
+            if len(queue) == waiting:  # nothing came to its end: the limits decide
                 self._grew(len(data))
         except PlaneError as refusal:
             self._flaw = refusal
         except httptools.HttpParserUpgrade:
             self._flaw = BadRequest("Upgrades are not offered here.", reason="upgrade")
-            if self._queue:  # answered as if it had not asked (RFC 9110, 7.8), and then closed
-                self._queue[-1].keep_alive = False
+            if queue:  # answered as if it had not asked (RFC 9110, 7.8), and then closed
+                queue[-1].keep_alive = False
         except httptools.HttpParserError as wrong:
             inner = wrong.__context__
             self._flaw = (
@@ -156,66 +161,59 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
-        self._head_bytes += len(url)
-        if self._head_bytes > self._hall.limits.header_bytes:
-            raise _head_too_large()
         self._request.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or after the body a trailer: counted, never used."""
-        self._header_count += 1
-        if self._counts_bytes:
-            self._head_bytes += len(name) + len(value) + 4
-            if self._head_bytes > self._hall.limits.header_bytes:
-                raise _head_too_large()
-        if not self._in_head:
-            if self._header_count > self._hall.limits.headers:
-                raise _head_too_large()
+        if self._judges_headers and not self._is_for_use(name, value):
             return
         name = name.lower()
         if name in _KEPT:
             fields = self._request.fields
-            if name in fields and name in _ONCE:
-                raise BadRequest(f"The header {name.decode()} stands twice.", reason="header-twice")
+            if name in fields:
+                self._repeated(name)
             fields[name] = value
+        else:
+            self._other_headers += 1
 
     def on_headers_complete(self) -> None:
         """The head is whole: may this request go on to its body?"""
-        request, parser, hall = self._request, self._parser, self._hall
+        request, parser, limits = self._request, self._parser, self._hall.limits
+        fields = request.fields
         self._in_head = False
+        self._judges_headers = True
         request.method = parser.get_method()
         request.version = parser.get_http_version()
         request.keep_alive = parser.should_keep_alive()
-        if self._header_count > hall.limits.headers:
+        self._other_headers += len(fields)  # and all others with them: what counts from here on
+        if self._other_headers > limits.headers:
             raise _head_too_large()
-        fields = request.fields
+        if self._counts_bytes and self._head_bytes + len(request.url) > limits.header_bytes:
+            raise _head_too_large()
         check_head(request)
-        declared = int(fields.get(b"content-length", b"0"))
-        if declared > hall.limits.body_bytes:
-            raise _body_too_large(hall.limits.body_bytes)
-        expect = fields.get(b"expect")
-        if declared > _SMALL_BODY or expect is not None:
-            hall.identify(fields)
-        if expect is not None:
-            if expect.lower() != b"100-continue":
-                raise BadRequest("Only 100-continue can be expected.", reason="expectation-failed")
-            if self.exchange is None and not self._queue and request.version == "1.1":
-                self.transport.write(answers.CONTINUE)
+        declared = int(fields[b"content-length"]) if b"content-length" in fields else 0
+        if declared > limits.body_bytes:
+            raise _body_too_large(limits.body_bytes)
+        if declared > _SMALL_BODY or b"expect" in fields:
+            self._hall.identify(fields)
+            self._expect(request)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        pieces = self._pieces
-        if self._body_bytes + sum(map(len, pieces)) > self._hall.limits.body_bytes:
-            raise _body_too_large(self._hall.limits.body_bytes)
-        request = self._request
+        hall, request, pieces, queue = self._hall, self._request, self._pieces, self._queue
+        last = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
+        if self._body_bytes + last > hall.limits.body_bytes:
+            raise _body_too_large(hall.limits.body_bytes)
         request.body += pieces
         pieces.clear()
-        request.received_at = self._hall.now()
-        self._queue.append(request)
+        now = hall.now
+        request.received_at = now()
+        queue.append(request)
         self._request = Request()
         self._in_head = True
-        self._head_bytes = self._header_count = self._body_bytes = self._wire_bytes = 0
-        if len(self._queue) >= _QUEUE:
+        self._judges_headers = self._counts_bytes
+        self._head_bytes = self._other_headers = self._body_bytes = self._wire_bytes = 0
+        if len(queue) >= _QUEUE:
             self.transport.pause_reading()
 
     # What the exchange and the hall say
@@ -263,6 +261,35 @@ class Connection(asyncio.Protocol):
 
     # Private, in the order of use
 
+    def _is_for_use(self, name: bytes, value: bytes) -> bool:
+        """Whether this stands in the head. Raises when there is too much of it, or of trailers."""
+        limits = self._hall.limits
+        if self._counts_bytes:
+            self._head_bytes += len(name) + len(value) + 4
+            if self._head_bytes > limits.header_bytes:
+                raise _head_too_large()
+        if not self._in_head:
+            self._other_headers += 1
+            if self._other_headers > limits.headers:
+                raise _head_too_large()
+        return self._in_head
+
+    def _repeated(self, name: bytes) -> None:
+        """A header comes again: of some, two could mean one thing here and another upstream."""
+        if name in _ONCE:
+            raise BadRequest(f"The header {name.decode()} stands twice.", reason="header-twice")
+        self._other_headers += 1
+
+    def _expect(self, request: Request) -> None:
+        """The body may come, if the client waits to hear that."""
+        expect = request.fields.get(b"expect")
+        if expect is None:
+            return
+        if expect.lower() != b"100-continue":
+            raise BadRequest("Only 100-continue can be expected.", reason="expectation-failed")
+        if self.exchange is None and not self._queue and request.version == "1.1":
+            self.transport.write(answers.CONTINUE)
+
     def _grew(self, wire_bytes: int) -> None:
         """A request came nearer to its end; how long and how large may it be?"""
         limits = self._hall.limits
@@ -299,7 +326,8 @@ class Connection(asyncio.Protocol):
         """
         if self.exchange is not None or self.closing or self.paused:
             return
-        if self._queue and self._hall.draining:
+        hall, queue = self._hall, self._queue
+        if queue and hall.draining:
             self._refuse(
                 Draining(
                     "The plane is going down and takes no new work.",
@@ -307,13 +335,13 @@ class Connection(asyncio.Protocol):
                     after_s=1.0,
                 )
             )
-        elif self._queue:
-            request = self._queue.pop(0)
-            if len(self._queue) == _QUEUE - 1:
+        elif queue:
+            request = queue.pop(0)
+            if len(queue) == _QUEUE - 1:
                 self.transport.resume_reading()
             self.deadline = 0.0
-            self.exchange = Exchange(self._hall, self, request)
-            self.exchange.begin()
+            exchange = self.exchange = Exchange(hall, self, request)
+            exchange.begin()
         elif self._flaw is not None:
             self._refuse(self._flaw)
 

@@ -37,20 +37,24 @@ class Request:
 def check_head(request: Request) -> None:
     """What llhttp lets pass and we do not. Raises BadRequest."""
     fields = request.fields
-    if request.version not in ("1.1", "1.0"):
-        raise BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.", reason="http-invalid")
-    if request.version == "1.0" and b"transfer-encoding" in fields:
-        raise BadRequest("HTTP/1.0 knows no Transfer-Encoding.", reason="http-invalid")
-    if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+    if request.version != "1.1":
+        _check_version(request)
+    if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
         raise BadRequest("Only the transfer coding chunked is known here.", reason="http-invalid")
-    host = fields.get(b"host")
-    if host is None:
+    if b"host" not in fields:
         if request.version == "1.1":
             raise BadRequest("The Host header is missing.", reason="http-invalid")
-    elif not _is_host(host):
+    elif not _is_host(fields[b"host"]):
         raise BadRequest("The Host header is not a host.", reason="http-invalid")
-    if fields.get(b"content-encoding", b"identity") != b"identity":
+    if b"content-encoding" in fields and fields[b"content-encoding"] != b"identity":
         raise BadRequest("Send the body without Content-Encoding.", reason="content-encoding")
+
+
+def _check_version(request: Request) -> None:
+    if request.version != "1.0":
+        raise BadRequest("Only HTTP/1.1 and HTTP/1.0 are spoken here.", reason="http-invalid")
+    if b"transfer-encoding" in request.fields:
+        raise BadRequest("HTTP/1.0 knows no Transfer-Encoding.", reason="http-invalid")
 
 
 @lru_cache(maxsize=256)
