@@ -166,8 +166,8 @@ TYPES = [
          """),
          ["2:1: gatway: unknown key; did you mean gateway?",
           "3:9: admin.listn: unknown key; did you mean listen?",
-          "3:38: admin.token: wrong value; expected a reference, env:NAME or file:PATH, never "
-          "the secret itself; "
+          "3:38: admin.token: wrong value; expected a reference such as env:NAME, file:PATH or "
+          "command:PROGRAM, never the secret itself; "
           "found other text, not shown here (put it in quotes)",
           "5:21: tenants.t.limits.rpm: wrong value; expected a whole number from 0 up, such as "
           "600, 400_000 or "

@@ -41,7 +41,31 @@ providers:
     credentials: [{api_key: env:KEY}, {api_key: "file:/run/key"}]
     ca: null
     prices:
-      vendor/big-1: [{from: 2026-01-01, input: 0.15 USD/Mtok, output: 1 USD/Mtok, source: page}]
+      vendor/big-1:
+        - from: 2026-01-01
+          input: 0.15 USD/Mtok
+          output: 1 USD/Mtok
+          source: page
+          tiers: [{above: 200k, input: 1 USD/Mtok, output: 2 USD/Mtok}]
+          classes: {batch: {input: 1 USD/Mtok, output: 2 USD/Mtok}}
+  azure:
+    kind: azure-openai
+    endpoint: https://acme.openai.azure.com
+    credentials:
+      - {api_key: "azure-keyvault:acme/openai"}
+      - {tenant_id: t-1, client_id: c-1, client_secret: "command:pass show azure"}
+      - {managed_identity: true}
+    egress: {proxy: "http://10.0.0.1:3128", proxy_authorization: env:PROXY, address: 10.1.0.4:443}
+    provisioned: [{models: [gpt], hourly: 300 USD, from: 2026-01-01, units: 100}]
+  aws:
+    kind: bedrock
+    region: eu-central-1
+    credentials: [{instance: true, role: "arn:aws:iam::123456789012:role/x", external_id: env:XID}]
+    limits: {rpm: 600, tpm: 200k}
+  google:
+    kind: vertex
+    project: acme
+    credentials: [{service_account: "vault:secret/data/google#key"}]
 engines:
   small: {engine: llama.cpp, weights: "package:llm-x/a.gguf", on: local, replicas: 2}
 routing:
@@ -87,6 +111,12 @@ BAD = [
     Case("illegal model", "openai/gpt-4.1:fast", "openai gpt"),
     Case("text for a list", "models: [small]", "models: small"),
     Case("yes for true", "access_log: true", "access_log: yes"),
+    Case("a kind that is not known", "kind: bedrock", "kind: bedrok"),
+    Case("a kind that is missing", "kind: bedrock", "tier: bedrock"),
+    Case("a key of another kind", "region: eu", "location: eu"),
+    Case("a key of another credential", "managed_identity:", "application_default:"),
+    Case("a class of prices that is not known", "batch:", "bach:"),
+    Case("a vault without a key", "google#key", "google"),
     Case("a scheme that is not known", "package:llm-x", "hf:llm-x"),
 ]
 
@@ -180,6 +210,19 @@ def undocumented(kind: inspect.Type) -> list[str]:
         case inspect.UnionType(types=types):
             return [name for each in types for name in undocumented(each)]
     return []
+
+
+def test_an_editor_finds_the_kinds_of_providers_by_their_tag() -> None:
+    """Each kind is a definition whose `kind` is constant; editors offer the keys of that one."""
+    definitions = SCHEMA["$defs"]
+    assert isinstance(definitions, dict)
+    providers = definitions["Plane"]["properties"]["providers"]["additionalProperties"]
+    assert providers["discriminator"] == {"propertyName": "kind"}
+    kinds = [definitions[each["$ref"].rpartition("/")[2]] for each in providers["oneOf"]]
+    assert {each["properties"]["kind"]["const"] for each in kinds} == {
+        "openai-compatible", "openai", "anthropic", "azure-openai", "bedrock", "vertex",
+    }  # fmt: skip
+    assert all("kind" in each["required"] and each["description"] for each in kinds)
 
 
 def test_defaults_are_written_as_people_write_them() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from towplane.document.finding import Finding
 from towplane.document.plane import Plane
 from towplane.parts.addresses import is_loopback
+from towplane.providers.endpoints import endpoint_of
 from towplane.routing.spec import RouteSpec, TargetSpec
 
 __all__ = ["find_cautions"]
@@ -45,11 +46,10 @@ def _unused(section: str, name: str) -> Finding:
 
 
 def _warn_unencrypted(plane: Plane) -> Iterator[Finding]:
-    from urllib.parse import urlsplit
-
     for name, provider in plane.providers.items():
-        url = urlsplit(provider.endpoint)
-        if provider.credentials and url.scheme == "http" and not is_loopback(f"{url.hostname}:0"):
+        endpoint = endpoint_of(provider)
+        is_open = not endpoint.is_tls and not is_loopback(f"{endpoint.host}:0")
+        if provider.credentials and is_open:
             yield Finding(
                 place=("providers", name, "endpoint"),
                 what="the credential would travel unencrypted",

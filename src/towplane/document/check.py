@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from towplane.document.cautions import find_cautions
+from towplane.document.check_providers import check_providers
 from towplane.document.check_routes import check_cycles, check_route
 from towplane.document.finding import Finding, check_known
 from towplane.document.plane import Plane
@@ -26,6 +27,7 @@ def check_plane(plane: Plane) -> Iterator[Finding]:
     """Everything that is wrong between the values of a document, and what is likely not meant."""
     yield from _check_names(plane)
     yield from _check_ports(plane)
+    yield from check_providers(plane)
     yield from _check_prices(plane)
     yield from _check_engines(plane)
     for name, route in plane.routing.items():
@@ -73,7 +75,13 @@ class _Price(Protocol):
 def _check_prices(plane: Plane) -> Iterator[Finding]:
     for name, provider in plane.providers.items():
         for model, prices in provider.prices.items():
-            yield from _check_days(("providers", name, "prices", model), prices)
+            place = ("providers", name, "prices", model)
+            yield from _check_days(place, prices)
+            for index, price in enumerate(prices):
+                steps = [tier.above for tier in price.tiers]
+                if steps != sorted(set(steps)):
+                    what = "tiers do not ascend"
+                    yield Finding(place=(*place, index, "tiers"), what=what)
     for name, engine in plane.engines.items():
         yield from _check_days(("engines", name, "prices"), engine.prices)
 

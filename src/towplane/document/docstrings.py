@@ -10,6 +10,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from towplane.parts.section import Section
+
 __all__ = ["class_doc", "field_docs"]
 
 
@@ -19,7 +21,16 @@ def class_doc(cls: type) -> str:
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """From each documented field, by its Python name, to its docstring as one paragraph."""
+    """From each documented field, by its Python name, to its docstring as one paragraph; what a
+    section has from another one is documented there."""
+    docs: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        if issubclass(each, Section):
+            docs |= _own_docs(each)
+    return docs
+
+
+def _own_docs(cls: type) -> dict[str, str]:
     node = _classes(cls.__module__).get(cls.__name__)
     docs: dict[str, str] = {}
     name = ""

@@ -9,7 +9,7 @@ from msgspec import inspect
 
 from towplane.parts.units import EXPECTED
 
-__all__ = ["describe", "expectation", "is_optional", "placeholder", "unit_of"]
+__all__ = ["describe", "expectation", "is_optional", "placeholder", "tag_of", "unit_of"]
 
 
 def describe(root: type) -> inspect.Type:
@@ -32,6 +32,14 @@ def is_optional(kind: inspect.Type) -> bool:
     )
 
 
+def tag_of(kind: inspect.Type) -> str:
+    """The key that tells the members of a union apart, or nothing where none does."""
+    match kind:
+        case inspect.UnionType(types=[inspect.StructType(tag_field=str(tag)), *_]):
+            return tag
+    return ""
+
+
 def expectation(kind: inspect.Type) -> str:
     """What a type wants, as the rest of a sentence that begins with `expected`."""
     match kind:
@@ -41,9 +49,10 @@ def expectation(kind: inspect.Type) -> str:
             known = [str(value) for value in values]
             return known[0] if len(known) == 1 else f"one of {', '.join(known)}"
         case inspect.UnionType(types=types):
-            return " or ".join(
+            wanted = [
                 expectation(each) for each in types if not isinstance(each, inspect.NoneType)
-            )
+            ]
+            return " or ".join(dict.fromkeys(wanted))
         case inspect.StructType() | inspect.DictType():
             return "a mapping"
         case inspect.ListType():

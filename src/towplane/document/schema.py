@@ -7,7 +7,7 @@ is `towplane check`. The law: a document that `check` accepts, the schema accept
 from msgspec import NODEFAULT, Struct, inspect, to_builtins
 
 from towplane.document.docstrings import class_doc, field_docs
-from towplane.document.kinds import describe, unit_of
+from towplane.document.kinds import describe, tag_of, unit_of
 from towplane.document.plane import Plane
 from towplane.parts.spelling import SCHEMAS, format_value
 from towplane.parts.units import EXPECTED
@@ -51,7 +51,8 @@ def _schema(kind: inspect.Type, definitions: dict[str, Schema]) -> Schema:
                 definitions[cls.__name__] = _record(kind, definitions)
             return {"$ref": f"#/$defs/{cls.__name__}"}
         case inspect.DictType(key_type=key, value_type=value):
-            names = {"propertyNames": _schema(key, definitions)} if unit_of(key) else {}
+            is_closed = unit_of(key) or isinstance(key, inspect.LiteralType)
+            names = {"propertyNames": _schema(key, definitions)} if is_closed else {}
             return {
                 "type": "object",
                 **names,
@@ -60,7 +61,19 @@ def _schema(kind: inspect.Type, definitions: dict[str, Schema]) -> Schema:
         case inspect.ListType(item_type=item):
             return {"type": "array", "items": _schema(item, definitions)}
         case inspect.UnionType(types=types):
-            return {"anyOf": [_schema(each, definitions) for each in types]}
+            each_schema = [_schema(each, definitions) for each in types]
+            tag = tag_of(kind)
+            # One of them by its tag: editors offer the keys of the kind that was written.
+            return (
+                {
+                    "type": "object",
+                    "required": [tag],
+                    "discriminator": {"propertyName": tag},
+                    "oneOf": each_schema,
+                }
+                if tag
+                else {"anyOf": each_schema}
+            )
         case inspect.LiteralType(values=values):
             return {"enum": list(values)}
     return {"type": _PLAIN[type(kind)]}
@@ -75,7 +88,8 @@ _PLAIN: dict[type, str] = {
 
 def _record(kind: inspect.StructType, definitions: dict[str, Schema]) -> Schema:
     docs = field_docs(kind.cls)
-    properties = {
+    tag = {kind.tag_field: {"const": kind.tag, "description": class_doc(kind.cls)}}
+    properties = (tag if kind.tag else {}) | {
         field.encode_name: {
             **_schema(field.type, definitions),
             **_explain(field, docs.get(field.name, "")),
@@ -86,7 +100,10 @@ def _record(kind: inspect.StructType, definitions: dict[str, Schema]) -> Schema:
         "type": "object",
         "description": class_doc(kind.cls),
         "properties": properties,
-        "required": [field.encode_name for field in kind.fields if field.required],
+        "required": [
+            *([kind.tag_field] if kind.tag else []),
+            *(field.encode_name for field in kind.fields if field.required),
+        ],
         "additionalProperties": False,
     }
 

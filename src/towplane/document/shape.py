@@ -183,21 +183,29 @@ class Shape:
             return self._wrong(node, kind, place)
         entries = self._entries(node, place)
         for name in entries:
-            self._check_key(name, unit_of(kind.key_type), (*place, name))
+            self._check_key(name, kind.key_type, (*place, name))
         return {
             name: self._value(value, kind.value_type, (*place, name))
             for name, value in entries.items()
         }
 
-    def _check_key(self, name: str, unit: str, place: Place) -> None:
-        try:
-            if unit:
+    def _check_key(self, name: str, kind: inspect.Type, place: Place) -> None:
+        expected = nearest = ""
+        if isinstance(kind, inspect.LiteralType) and name not in kind.values:
+            expected = expectation(kind)
+            nearest = find_nearest(name, [str(value) for value in kind.values])
+        elif unit := unit_of(kind):
+            try:
                 PARSERS[unit](name)
-        except UnitError as error:
+            except UnitError as error:
+                expected = error.expected
+        if expected:
             found = shorten(name) or "nothing"
             mark = self.key_marks[place]
             what = "not a legal name"
-            self.report(place, mark, what, expected=error.expected, found=found, at_key=True)
+            self.report(
+                place, mark, what, expected=expected, found=found, nearest=nearest, at_key=True
+            )
 
     def _entries(self, node: Mapping, place: Place) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -272,6 +280,10 @@ def anchor(unit: str, value: str, folder: str) -> str:
         return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
     if unit in ("secret", "weights") and value.startswith("file:"):
         return "file:" + anchor("path", value.removeprefix("file:"), folder)
+    if unit == "secret" and value.startswith("command:"):
+        program, space, arguments = value.removeprefix("command:").partition(" ")
+        if "/" in program:  # else it is looked for on PATH
+            return f"command:{anchor('path', program, folder)}{space}{arguments}"
     return value
 
 

@@ -79,7 +79,7 @@ TokenPrice = Annotated[int, Meta(extra={"unit": "token_price"})]
 """Nano-dollars per one million tokens; written `0.15 USD/Mtok`."""
 
 Secret = Annotated[str, Meta(extra={"unit": "secret"})]
-"""A reference, `env:NAME` or `file:PATH`; never the value itself."""
+"""A reference, such as `env:NAME` or `file:PATH`; never the value itself."""
 
 Address = Annotated[str, Meta(extra={"unit": "address"})]
 """`host:port`; port 0 asks the system for a free one."""
@@ -111,7 +111,8 @@ EXPECTED: Mapping[str, str] = MappingProxyType(
         "rate": "a rate such as 3/s, 600/m or 10/h",
         "money": "an amount such as 2000 USD or 0.15 USD, with at most 9 decimals",
         "token_price": "a price such as 0.15 USD/Mtok (per million tokens), at most 9 decimals",
-        "secret": "a reference, env:NAME or file:PATH, never the secret itself",
+        "secret": "a reference such as env:NAME, file:PATH or command:PROGRAM, never the secret "
+        "itself",
         "address": "host:port such as 127.0.0.1:8080 or [::1]:8080, with a port up to 65535",
         "url": "an absolute http or https URL without user name, query or fragment",
         "path": "a file path",
@@ -176,7 +177,10 @@ PATTERNS: Mapping[str, str] = {
     "rate": rf"^({_NUMBER}) ?/ ?(s|m|h)$",
     "money": rf"^({_NUMBER}) ?USD$",
     "token_price": rf"^({_NUMBER}) ?USD ?/ ?Mtok$",
-    "secret": rf"^(env:{_NAME}|file:.+)$",
+    "secret": (
+        rf"^(env:{_NAME}|file:.+|command:[^ ].*|vault:[^#]+#.+|aws-secretsmanager:[^#]+(#.+)?|"
+        r"azure-keyvault:[^/]+/[^/]+|gcp-secretmanager:projects/[^/]+/secrets/[^/]+/versions/[^/]+)$"
+    ),
     "address": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})$",
     "url": r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
     "path": r"^[^\x00]+$",
