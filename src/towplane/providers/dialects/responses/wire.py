@@ -1,0 +1,178 @@
+"""The wire of Responses, as far as a relay must understand it: tokens, usage, ends, errors.
+
+Types of events are found by a byte search: quotes inside JSON strings are escaped, so that
+`"type":"response.…"` is never part of a text. Everything else passes by unread. Pure.
+"""
+
+import re
+
+import msgspec
+
+from towplane.providers.dialects.responses.failures import Details
+from towplane.providers.dialects.responses.usage import ToolUsage, Usage
+
+__all__ = [
+    "DONE",
+    "ENDS",
+    "NotJson",
+    "Response",
+    "TerminalEvent",
+    "count_events",
+    "count_tokens",
+    "decode_response",
+    "decode_terminal",
+    "estimate_tokens",
+    "is_plain",
+    "service_of_tail",
+    "types_of",
+    "usage_of_tail",
+]
+
+DONE = b"[DONE]"
+"""Not of this dialect; some servers close every stream with it."""
+ENDS = frozenset((b"completed", b"incomplete", b"failed"))
+"""The events that end a response; usage stands in no other (openai 3.54.0 `types/responses/`)."""
+_TYPE = re.compile(rb'"type": ?"response\.([a-z_.]+)"')
+_EVENT = re.compile(rb"(?:^|\n)data:")
+_EMPTY = re.compile(rb'"delta": ?""')
+_SERVICE = re.compile(rb'"service_tier": ?"(\w+)"')
+_OF_TOOLS = b"output_content.delta"
+"""What a tool printed was not generated."""
+_DEEPEST = 8
+"""Objects that end within a usage, itself included; OpenAI's has four."""
+_SIGNS = (b"response.completed", b"response.incomplete", b"response.failed")
+
+
+class NotJson(ValueError):
+    """Bytes that should have been JSON."""
+
+
+class _Part(msgspec.Struct):
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _Item(msgspec.Struct):
+    content: list[_Part] | None = None
+    summary: list[_Part] | None = None
+    arguments: str | None = None
+
+
+class Response(msgspec.Struct):
+    """A whole answer, or what its last event holds."""
+
+    status: str | None = None
+    error: Details | None = None
+    usage: Usage | None = None
+    service_tier: str | None = None
+    tool_usage: ToolUsage | None = None
+
+
+class _Output(msgspec.Struct):
+    output: list[_Item] = []
+
+
+class TerminalEvent(msgspec.Struct):
+    """One of the last events, or an `error`; its details are flat or nested, by vendor and day."""
+
+    type: str = ""
+    response: Response | None = None
+    error: Details | str | None = None
+    code: str | int | None = None
+    message: str | None = None
+    param: str | None = None
+
+    def details(self) -> Details | None:
+        """What it says about a failure; None if nothing."""
+        found = self.response.error if self.response is not None else self.error
+        if isinstance(found, str):
+            return Details(message=found)
+        if found is None and self.type == "error":
+            found = Details(message=self.message, code=self.code, param=self.param)
+        return found if found is not None and (found.message or found.words()) else None
+
+
+_response = msgspec.json.Decoder(Response)
+_terminal = msgspec.json.Decoder(TerminalEvent)
+_usage = msgspec.json.Decoder(Usage)
+_output = msgspec.json.Decoder(_Output)
+
+
+def types_of(payload: bytes) -> list[bytes]:
+    """The types of the events in it, without `response.`, in order."""
+    return _TYPE.findall(payload)
+
+
+def count_events(payload: bytes) -> int:
+    """How many lines of data it holds."""
+    return len(_EVENT.findall(payload))
+
+
+def is_plain(payload: bytes) -> bool:
+    """Whether no event of it ends the response; a text that speaks of one only costs a look."""
+    return not any(sign in payload for sign in _SIGNS)
+
+
+def count_tokens(payload: bytes, types: list[bytes]) -> int:
+    """How many events of these types bring something that was generated."""
+    tokens = sum(kind.endswith(b".delta") and not kind.endswith(_OF_TOOLS) for kind in types)
+    if tokens and b'""' in payload:
+        tokens = max(tokens - len(_EMPTY.findall(payload)), 0)
+    return tokens
+
+
+def decode_terminal(data: bytes) -> TerminalEvent | None:
+    """An event's data; None for JSON of a shape that we do not know. Raises NotJson."""
+    try:
+        return _terminal.decode(data)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise NotJson(str(wrong)) from None
+
+
+def decode_response(body: bytes) -> Response:
+    """A whole answer; what has a shape that we do not know counts as not said. Raises NotJson."""
+    try:
+        return _response.decode(body)
+    except msgspec.ValidationError:
+        return Response(usage=usage_of_tail(body))
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise NotJson(str(wrong)) from None
+
+
+def usage_of_tail(tail: bytes) -> Usage | None:
+    """The usage near the end of an answer of which the beginning is gone.
+
+    `metadata`, which stands behind it, may have a key of this name, too.
+    """
+    end = len(tail)
+    while (start := tail.rfind(b'"usage"', 0, end)) >= 0:
+        opening, end = tail.find(b"{", start), start
+        closing = tail.find(b"}", opening)
+        for _ in range(_DEEPEST):
+            if not 0 <= opening < closing:
+                break
+            try:
+                return _usage.decode(tail[opening : closing + 1])
+            except msgspec.DecodeError:
+                closing = tail.find(b"}", closing + 1)
+    return None
+
+
+def service_of_tail(tail: bytes) -> str | None:
+    """The service tier that stands there."""
+    found = _SERVICE.search(tail)
+    return found[1].decode() if found is not None else None
+
+
+def estimate_tokens(body: bytes) -> int:
+    """Output tokens of an answer without usage: about four characters a token."""
+    try:
+        items = _output.decode(body).output
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+    parts = [part for item in items for part in (item.content or []) + (item.summary or [])]
+    texts = [part.text or part.refusal or "" for part in parts]
+    texts += [item.arguments or "" for item in items]
+    return sum((len(text) + 3) // 4 for text in texts if text)
