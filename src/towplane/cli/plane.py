@@ -24,6 +24,7 @@ import msgspec
 from towplane.api.tenancy import Tenancy
 from towplane.api.views import PlaneStatus, RouteExplanation
 from towplane.cli import read_model as views
+from towplane.cli.credentials import PlaneCredentials
 from towplane.cli.explanation import make_explanation
 from towplane.cli.front import Front, check_certificates
 from towplane.controller.loop import Controller
@@ -37,8 +38,6 @@ from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
 from towplane.parts.storage import Database
-from towplane.providers.credentials.keys import key_credentials
-from towplane.providers.spec import AnthropicSpec, OpenAICompatibleSpec, OpenAISpec
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.first_key import ensure_first_key
 from towplane.tenants.keys import KeyRecord, TenantRecord
@@ -82,7 +81,9 @@ class RunningPlane:
         self.ledger_state = views.LedgerState()
         self._clock = front.clock
         self._lock = front.lock
-        self._secrets = front.secrets
+        self._credentials = PlaneCredentials(
+            self.plane, front.secrets, self._credentials_changed, front.clock
+        )
         self._tenants: list[TenantRecord] = []
         self._keys: list[KeyRecord] = []
         self._accounts_version = -1
@@ -108,12 +109,13 @@ class RunningPlane:
         """Open everything; returns when the serving port answers. Raises PlaneError."""
         self._open_books()
         self.fleet.keep_books(spent=self._spent, recover=self._recover)
-        await self.controller.start()
+        await asyncio.gather(self.controller.start(), self._credentials.start())
         self._push()
         await self.fleet.serving()
         self._is_open = True
         for work in (
-            self._folding, self._polling, self._reporting, self._pruning, self._renewing
+            self._folding, self._polling, self._reporting, self._pruning, self._renewing,
+            self._credentials.renewing, self._credentials.watching,
         ):  # fmt: skip
             self._run(work())
 
@@ -126,7 +128,7 @@ class RunningPlane:
         self._admin = AdminServer(
             self,
             listen=self.plane.admin.listen,
-            token=self._secrets[token].reveal() if token is not None else None,
+            token=self._credentials.reveal(token) if token is not None else None,
             pages=pages,
         )
         self.admin = await self._admin.start()
@@ -173,7 +175,7 @@ class RunningPlane:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
         draft.rename(self.data_dir / "plane.json")
 
-    def _apply(self, document: Document) -> None:
+    async def _apply(self, document: Document) -> None:
         """A valid new document takes effect. Raises PlaneError, changing nothing, if it cannot."""
         new = document.plane
         if _fixed(new) != _fixed(self.plane):
@@ -182,9 +184,9 @@ class RunningPlane:
                 "gateway.tls change only with a restart of the plane.",
                 next_step="Restart `towplane up`, or take this change back.",
             )
-        secrets = resolve_secrets(document, os.environ)
+        secrets = await asyncio.to_thread(resolve_secrets, document, os.environ)
         check_certificates(new)
-        self._secrets = secrets
+        self._credentials.hold(new, secrets)
         self.plane = new
         self.document.applied(document)
         assert self._database is not None
@@ -245,11 +247,7 @@ class RunningPlane:
                 pepper=self._accounts.pepper,
                 tenants=self._tenants,
                 keys=self._keys,
-                credentials={
-                    name: key_credentials(name, provider, lambda one: self._secrets[one].reveal())
-                    for name, provider in self.plane.providers.items()
-                    if isinstance(provider, OpenAICompatibleSpec | OpenAISpec | AnthropicSpec)
-                },
+                credentials=self._credentials.current(),
                 replicas=self.replicas,
             )
         )
@@ -257,6 +255,10 @@ class RunningPlane:
     def _changed(self) -> None:
         self._load_accounts()
         self._push()
+
+    def _credentials_changed(self) -> None:
+        if self._is_open:
+            self._push()
 
     def _replicas_changed(self, replicas: tuple[ReplicaStatus, ...]) -> None:
         self.replicas = replicas
@@ -364,7 +366,7 @@ class RunningPlane:
             try:
                 if isinstance(found, DocumentError):
                     raise found
-                self._apply(found)
+                await self._apply(found)
                 _log.warning("the new document is in force (%s)", found.digest[:12])
             except DocumentError as refusal:
                 self.document.refused(views.errors_of(refusal))

@@ -1,7 +1,8 @@
 """Secrets: references in the document, sealed values in memory.
 
-A document holds `env:NAME` or `file:PATH`; the value is read once, at start or when the document
-changes. This module knows no section; it is told the reference and the environment.
+A document holds `env:NAME`, `file:PATH` or the like; `STORES` lists the forms that need more than
+that. The value is read at start, when the document changes, and when what is behind it may have
+(`parts.secret_watch`). This module knows no section; it is told the reference and the environment.
 
 The law: a sealed value never shows in a repr, a log line, an error or a pickle; only `reveal`
 gives it away, and an error names the reference, not what stands behind it.
@@ -11,11 +12,21 @@ import hmac
 import os
 import stat
 from collections.abc import Mapping
+from importlib import import_module
 from typing import NoReturn
 
 from towplane.parts.errors import Platform
 
-__all__ = ["Sealed", "SecretMissing", "resolve_secret"]
+__all__ = ["STORES", "Sealed", "SecretMissing", "resolve_secret"]
+
+STORES = {
+    "command": "towplane.parts.stores.command",
+    "vault": "towplane.parts.stores.vault",
+    "aws-secretsmanager": "towplane.parts.stores.aws",
+    "gcp-secretmanager": "towplane.parts.stores.google",
+    "azure-keyvault": "towplane.parts.stores.azure",
+}
+"""By scheme: the module that reads it, loaded when a document first has it."""
 
 _MOST_BYTES = 64 * 1024
 
@@ -54,21 +65,28 @@ class Sealed:
 
 
 def resolve_secret(reference: str, environ: Mapping[str, str]) -> Sealed:
-    """The value behind `env:NAME` or `file:PATH`; raises `SecretMissing`."""
+    """The value behind a reference; blocks where it must ask. Raises `SecretMissing`, or
+    `Unsupported` where a package for it is not installed."""
     scheme, _, name = reference.partition(":")
-    match scheme:
-        case "env":
-            value = environ.get(name)
-            if value is None:
-                raise SecretMissing(
-                    f"the environment variable {name} is not set",
-                    next_step=f"export {name} before you start the plane",
-                )
-        case "file":
-            value = _read_file(name)
-        case _:
-            raise SecretMissing("not a reference: a secret is written env:NAME or file:PATH")
+    if scheme == "env":
+        value = _read_variable(name, environ)
+    elif scheme == "file":
+        value = _read_file(name)
+    elif scheme in STORES:
+        value = import_module(STORES[scheme]).read_secret(name, environ)
+    else:
+        raise SecretMissing("not a reference: a secret is written env:NAME or file:PATH")
     return Sealed(_check_value(reference, value))
+
+
+def _read_variable(name: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(name)
+    if value is None:
+        raise SecretMissing(
+            f"the environment variable {name} is not set",
+            next_step=f"export {name} before you start the plane",
+        )
+    return value
 
 
 def _read_file(path: str) -> str:
@@ -96,7 +114,19 @@ def _check_value(reference: str, text: str) -> str:
     value = text.strip()
     if not value:
         raise SecretMissing(f"{reference} is empty", next_step="put the secret there")
+    if value.startswith("{"):
+        value = _on_one_line(value)
     if not value.isprintable():
         # A line break in a key would end its header and begin another.
         raise SecretMissing(f"{reference} holds line breaks or control characters")
     return value
+
+
+def _on_one_line(text: str) -> str:
+    """A JSON object, such as the key of a service account, may be written in lines."""
+    import msgspec
+
+    try:
+        return msgspec.json.encode(msgspec.json.decode(text)).decode()
+    except msgspec.DecodeError:
+        return text

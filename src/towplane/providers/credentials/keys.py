@@ -1,26 +1,22 @@
-"""Credentials that are keys: ready to be sent as they are, never refreshed."""
+"""Credentials that are keys: sent as they are, changed only when their secret changes."""
 
-from collections.abc import Callable
+from towplane.providers.credentials.source import Issued, Reveal, Source
 
-from towplane.providers.adapter import Credential
-from towplane.providers.spec import AnthropicSpec, OpenAICompatibleSpec, OpenAISpec
+__all__ = ["header_source"]
 
-__all__ = ["key_credentials"]
+STARS = "****"
 
 
-def key_credentials(
-    name: str,
-    spec: OpenAICompatibleSpec | OpenAISpec | AnthropicSpec,
-    reveal: Callable[[str], str],
-) -> tuple[Credential, ...]:
-    """The pool of a provider that knows keys only; `reveal` gives the secret of a reference."""
-    return tuple(
-        Credential(f"{name}#{number}", (_header(spec, reveal(one.api_key)),))
-        for number, one in enumerate(spec.credentials, start=1)
+def header_source(
+    name: str, reference: str, reveal: Reveal, *, header: str, scheme: str = ""
+) -> Source:
+    """A key that is sent in one header, after a scheme such as `Bearer ` or as it is."""
+    return Source(
+        name=name,
+        how=f"key {reference}" if reference.startswith(("env:", "file:")) else "key",
+        issue=lambda: Issued(((header, scheme + reveal(reference)),)),
+        sample=Issued(((header, scheme + STARS),)),
+        made_of=(reference, header),
+        references=frozenset((reference,)),
+        is_instant=True,
     )
-
-
-def _header(spec: OpenAICompatibleSpec | OpenAISpec | AnthropicSpec, key: str) -> tuple[str, str]:
-    if isinstance(spec, AnthropicSpec):
-        return ("x-api-key", key)
-    return ("authorization", f"Bearer {key}")

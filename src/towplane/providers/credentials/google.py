@@ -1,0 +1,81 @@
+"""Access tokens of Google Cloud, by google-auth: service accounts, federation, what a machine has.
+
+The scope is cloud-platform, as the Vertex AI documentation asks. A user's login (`gcloud auth
+application-default login`) bills a project of its own, which goes along as a header.
+"""
+
+import calendar
+import warnings
+from typing import Any
+
+import msgspec
+
+from towplane.parts.extras import load_extra
+from towplane.providers.credentials.keys import STARS, header_source
+from towplane.providers.credentials.source import Issued, NotIssued, Reveal, Source, Via, clean
+from towplane.providers.spec import VertexCredential
+
+__all__ = ["google_source"]
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def google_source(name: str, one: VertexCredential, reveal: Reveal, via: Via) -> Source:
+    """A source of bearer tokens, or of an express key."""
+    if one.api_key is not None:
+        return header_source(name, one.api_key, reveal, header="x-goog-api-key")
+    if one.service_account is not None:
+        how = "service account"
+    else:
+        how = "workload identity federation" if one.federation else "application default"
+    return Source(
+        name=name,
+        how=how,
+        issue=lambda: _issue(one, reveal, via),
+        sample=Issued((("authorization", "Bearer " + STARS),)),
+        made_of=(one, via),
+        references=frozenset(filter(None, (one.service_account, via.authorization))),
+    )
+
+
+def _issue(one: VertexCredential, reveal: Reveal, via: Via) -> Issued:
+    auth = load_extra("google.auth", "vertex")
+    transport = load_extra("google.auth.transport.requests", "vertex")
+    errors = load_extra("google.auth.exceptions", "vertex")
+    requests = load_extra("requests", "vertex")
+    hidden: list[str] = []
+    with requests.Session() as session:
+        if via.proxy is not None:
+            session.proxies = via.proxies(reveal)
+            session.verify = via.ca or True
+        try:
+            credentials = _load(auth, one, reveal, hidden)
+            credentials.refresh(transport.Request(session))
+        except (errors.GoogleAuthError, ValueError, OSError) as error:
+            say = str(error.args[0] if error.args else error)
+            raise NotIssued(
+                clean(say, *hidden), next_step="check the account, its key, and the clock"
+            ) from None
+    headers: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {credentials.token}"),)
+    project = getattr(credentials, "quota_project_id", None)
+    if project:
+        headers += (("x-goog-user-project", project),)
+    expiry = credentials.expiry  # naive, UTC
+    return Issued(headers, expires_at=calendar.timegm(expiry.timetuple()) if expiry else None)
+
+
+def _load(auth: Any, one: VertexCredential, reveal: Reveal, hidden: list[str]) -> Any:
+    if one.service_account is not None:
+        account = load_extra("google.oauth2.service_account", "vertex")
+        try:
+            info = msgspec.json.decode(reveal(one.service_account), type=dict[str, object])
+        except msgspec.DecodeError:
+            raise ValueError("the key of a service account is a JSON object") from None
+        hidden.append(str(info.get("private_key", "")))
+        return account.Credentials.from_service_account_info(info, scopes=[SCOPE])
+    if one.federation is not None:
+        with warnings.catch_warnings():
+            # It warns of files that came from strangers; this one is the operator's.
+            warnings.simplefilter("ignore")
+            return auth.load_credentials_from_file(one.federation, scopes=[SCOPE])[0]
+    return auth.default(scopes=[SCOPE])[0]
