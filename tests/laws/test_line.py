@@ -795,7 +795,9 @@ class Orders(RuleBasedStateMachine):
         assert self.fleet.errors == []
         running = set(worker.journal.opened) - set(worker.journal.settled)
         hall = worker.hall
-        assert sum(state.in_flight for state in hall.targets.values()) == len(running)
+        over = sum(x.attempt is not None and x.attempt.is_over for x in hall.exchanges)
+        in_flight = sum(state.in_flight for state in hall.targets.values())
+        assert in_flight + over == len(running), "over: failed, and waits before it tries again"
         assert hall.routes["m"].counters.in_flight == len(running)
 
     def teardown(self) -> None:

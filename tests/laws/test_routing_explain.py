@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towplane.gateway.counters import edges_for
-from towplane.gateway.live import RouteState, TargetState
+from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport, WeightedTarget
 from towplane.gateway.route import _choose  # the station without its exchange
-from towplane.providers.credential_pool import CredentialPool
 from towplane.routing.breaker import Breaker
 from towplane.routing.explain import Explanation, Group, Place, Seen, Step, explain, why_not
 from towplane.routing.policies import POLICIES
@@ -154,7 +153,7 @@ def _route(choose: str, groups: list[list[dict[str, Any]]]) -> RouteState:
 def _target(name: str, given: dict[str, Any]) -> TargetState:
     info = TargetInfo(name, "provider", "h", 1, "/v1", "m", state=given["state"])
     breaker = Breaker(BreakerSpec(failures=1, open_s=5.0))
-    target = TargetState(info, cast(Any, None), breaker, CredentialPool())  # without connections
+    target = TargetState(info, cast(Any, None), breaker, ProviderState())  # without connections
     target.in_flight = given["in_flight"]
     target.park(given["parked"])
     if given["breaker"] == "open":

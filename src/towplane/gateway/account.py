@@ -6,6 +6,8 @@ Usage is what the target says (measured); else what was seen go by (estimated); 
 
 from typing import TYPE_CHECKING
 
+from towplane.gateway.claim import give_back
+from towplane.gateway.tariff import cost_in_detail
 from towplane.parts.errors import (
     Denied,
     Overloaded,
@@ -16,6 +18,7 @@ from towplane.parts.errors import (
     TimedOut,
     Unavailable,
 )
+from towplane.parts.usage import Detail, Usage
 from towplane.tenants.events import Outcome, Settled, UsageKind
 from towplane.tenants.prices import cost_nanousd
 
@@ -41,11 +44,16 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
     """Settle one attempt: its row in the journal, its tokens, its cost."""
     x = attempt.x
     hall, relay = x.hall, attempt.relay
-    kind, tokens_in, cached, tokens_out = _usage_of(attempt)
+    kind, tokens_in, cached, tokens_out, detail = _usage_of(attempt)
+    credential = attempt.credential
     is_known = kind != "absent"
-    cost = None
-    if is_known and attempt.price is not None:
-        cost = cost_nanousd(attempt.price, tokens_in, cached, tokens_out)
+    cost, price = None, attempt.price
+    if is_known:
+        if detail is not None or tokens_in > price.plain_to:
+            usage = Usage(tokens_in, tokens_out, cached, detail)
+            cost, detail = cost_in_detail(price, usage)
+        elif price.price is not None:
+            cost = cost_nanousd(price.price, tokens_in, cached, tokens_out)
     was_ok = attempt.error is None and not attempt.was_cancelled
     outcome: Outcome = "ok" if was_ok else _outcome_of(attempt)
     first_at = relay.first_at if relay is not None else 0.0
@@ -64,6 +72,8 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
             cost,
             (first_at - x.request.received_at) * 1000.0 if first_at else None,
             (ended_at - attempt.started_at) * 1000.0,
+            detail,
+            credential.name if credential is not None else None,
         )
     )
     counters, ticket, model, target = hall.counters, x.ticket, x.ask.model, attempt.target
@@ -84,6 +94,8 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
             ticket.used_nanousd += cost
     elif is_known:
         counts.unpriced += 1
+    if attempt.claimed:
+        give_back(attempt, tokens_in + tokens_out)
     target.attempts += 1
     counters.attempts[(model, target.info.name, attempt.decision.cause, outcome)] += 1
 
@@ -123,19 +135,30 @@ def account_refusal(x: "Exchange", refusal: PlaneError) -> None:
         hall.log_access(x, refusal.reason, hall.now() - x.request.received_at)
 
 
-def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int]:
-    """Kind, input, cached input, output."""
+def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int, Detail | None]:
+    """Kind, input, cached input, output, and what was special."""
     relay = attempt.relay
     usage = attempt.call.reader.usage
     if usage is not None:
         tokens_in, cached, tokens_out = usage.input, usage.cached, usage.output
         if not (tokens_in | cached | tokens_out) >> _BITS:  # none is below 0 or too large
-            return "measured", tokens_in, cached, tokens_out
+            detail = usage.detail
+            if detail is None or _can_be_true(detail):
+                return "measured", tokens_in, cached, tokens_out, detail
     worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)
     answered = attempt.error is None and attempt.status is not None
     if (relay is not None and relay.tokens) or (attempt.sent_at and (worked or answered)):
-        return "estimated", attempt.x.ask.input_estimate, 0, relay.tokens if relay else 0
-    return "absent", 0, 0, 0
+        return "estimated", attempt.x.ask.input_estimate, 0, relay.tokens if relay else 0, None
+    return "absent", 0, 0, 0, None
+
+
+def _can_be_true(detail: Detail) -> bool:
+    counts = (
+        detail.cache_write | detail.cache_write_1h | detail.reasoning | detail.audio_input
+        | detail.image_input | detail.audio_output | detail.image_output | detail.tool_input
+        | detail.searches
+    )  # fmt: skip
+    return not counts >> _BITS
 
 
 def _outcome_of(attempt: "Attempt") -> Outcome:

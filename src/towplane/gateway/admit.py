@@ -163,7 +163,7 @@ def admit(x: "Exchange") -> Short | None:
             output = _MOST_TOKENS
     x.output_limit = output
     tokens = ask.input_estimate + output
-    price = route.dearest_price(wall)
+    price = route.dearest.price_at(wall, ask)
     money = None if price is None else cost_nanousd(price, ask.input_estimate, 0, output)
     if money is None and (tenant.has_budget or key.has_budget) and not hall.may_be_unpriced(x):
         raise NotAllowed(

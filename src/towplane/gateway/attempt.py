@@ -42,8 +42,8 @@ _LONGEST_PARK_S = 60.0
 class Attempt:
     """What the plane sends upstream for a request, and what becomes of it."""
 
-    __slots__ = ("_cancel_dial", "call", "connection", "credential", "deadline", "decision",
-                 "ended_at", "error",
+    __slots__ = ("_cancel_dial", "call", "claimed", "connection", "credential", "deadline",
+                 "decision", "ended_at", "error",
                  "headers", "id", "is_over", "is_stale", "phase", "price", "relay",
                  "sent_at", "started_at", "status", "target", "was_cancelled", "x")  # fmt: skip
 
@@ -57,9 +57,11 @@ class Attempt:
         may_drop = x.route.info.drop_unsupported
         self.call = prepare(x.ask, target.place, target.adapter, may_drop=may_drop)
         self.credential = target.pick_credential(x.hall.now())
+        self.claimed, x.claimed = x.claimed, ()
+        """Units of the provider's limits."""
         x.attempts += 1
         self.id = f"{x.id}.{x.attempts}"
-        self.price = self.target.price_at(x.wall).price
+        self.price = target.price_at(x.wall)
         self.connection: UpstreamConnection | None = None
         self._cancel_dial: Callable[[], None] | None = None
         self.phase: Phase = "connect"
@@ -108,7 +110,7 @@ class Attempt:
                 ask.input_estimate,
                 x.output_limit,
                 x.ticket.nanousd if x.ticket is not None else None,
-                self.price,
+                self.price.for_input(ask.input_estimate),
             )
         )
         target.in_flight += 1
@@ -201,6 +203,10 @@ class Attempt:
         """The answer begins."""
         call = self.call
         self.status = status
+        connection = self.connection
+        assert connection is not None
+        if connection.says_limits:
+            self.target.heard_limits(self.credential, connection.fields, self.x.hall.now())
         streams = self.x.ask.stream and status == 200
         if call.content_type and status < 400:
             self.headers = b"content-type: %b\r\n" % call.content_type

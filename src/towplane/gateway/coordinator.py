@@ -12,9 +12,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
-from towplane.gateway.messages import Granted, Need, Recall, Returned
+from towplane.gateway.messages import Granted, Need, ProviderInfo, Recall, Returned
 from towplane.parts.clock import Clock
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.leases import Measure, Pool
@@ -69,11 +69,18 @@ class Coordinator:
         """Asked when a budget's pool is made; set before the first worker serves."""
         self._tenants: Mapping[str, TenantRecord] = {}
         self._keys: Mapping[str, KeyRecord] = {}
+        self._providers: Mapping[str, ProviderInfo] = {}
         self._entries: dict[str, _Entry] = {}
         self._workers: dict[int, str] = {}
 
-    def apply(self, tenants: Iterable[TenantRecord], keys: Iterable[KeyRecord]) -> None:
+    def apply(
+        self,
+        tenants: Iterable[TenantRecord],
+        keys: Iterable[KeyRecord],
+        providers: Iterable[ProviderInfo] = (),
+    ) -> None:
         """Limits and budgets as they hold from now on."""
+        self._providers = {provider.name: provider for provider in providers}
         self._tenants = {tenant.name: tenant for tenant in tenants}
         self._keys = {key.id: key for key in keys}
         for entry in self._entries.values():
@@ -132,7 +139,7 @@ class Coordinator:
             account, measure, window = name.rsplit("/", 2)
             kind, _, who = account.partition("/")
             entry = self._entries[name] = _Entry(
-                Account("tenant" if kind == "tenant" else "key", who),
+                Account(cast(Literal["tenant", "key", "provider"], kind), who),
                 cast(Measure, measure),  # pool names are our workers' own
                 window,
             )
@@ -183,6 +190,8 @@ class Coordinator:
 
     def _limit(self, account: Account, measure: Measure) -> int:
         """The limit that holds now; 0 for an account that is gone, so that nothing is granted."""
+        if account.kind == "provider":
+            return self._provider_limit(account.name, measure)
         holder = (self._tenants if account.kind == "tenant" else self._keys).get(account.name)
         if holder is None:
             return 0
@@ -195,6 +204,18 @@ class Coordinator:
             "total": holder.budget.total_nanousd,
         }[measure]
         return found if found is not None else 2**62  # the limit was lifted: no bound
+
+    def _provider_limit(self, name: str, measure: Measure) -> int:
+        """Of a provider that has no limit any more: no bound."""
+        provider = self._providers.get(name)
+        found = None
+        if provider is not None and measure == "rpm":
+            found = provider.limits.rpm
+        elif provider is not None and measure == "tpm":
+            found = provider.limits.tpm
+        elif provider is not None and measure == "concurrency":
+            found = provider.limits.concurrency
+        return found if found is not None else 2**62
 
 
 def _end_of(window: str) -> float:

@@ -31,6 +31,8 @@ OVER = "over"
 """The running attempt ended; how, stands in it."""
 GRANTED = "granted"
 """The coordinator has answered about units."""
+DUE = "due"
+"""The time that it wanted to wait is over."""
 LATE = "late"
 """The exchange waited too long in the line."""
 
@@ -52,6 +54,7 @@ class Exchange:
         "attempts",
         "begun_at",
         "caller",
+        "claimed",
         "connection",
         "denied",
         "ends_at",
@@ -89,6 +92,8 @@ class Exchange:
         self.ticket: Ticket | None = None
         self.taken: Sequence[Share] = ()
         """Shares of which it holds units while it waits for others; how many, `taken_amounts`."""
+        self.claimed: Sequence[tuple[Share, int]] = ()
+        """Units of a provider's limits, for the attempt that begins next."""
         self.denied: Denied | None = None
         self.tried: list[str] = []
         """Targets that failed this request, by name."""

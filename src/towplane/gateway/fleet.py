@@ -141,7 +141,7 @@ class Fleet:
     def push(self, snapshot: Snapshot) -> None:
         """What is decided by from now on."""
         self.snapshot = snapshot
-        self.coordinator.apply(snapshot.tenants, snapshot.keys)
+        self.coordinator.apply(snapshot.tenants, snapshot.keys, snapshot.providers)
         for life in self._lives.values():
             self._send(life, snapshot)
 

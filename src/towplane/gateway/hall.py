@@ -8,9 +8,10 @@ Nothing here takes a lock, waits, or touches a database.
 import asyncio
 import json
 import math
+import random
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
@@ -18,12 +19,13 @@ from towplane.gateway.connection import Connection
 from towplane.gateway.counters import Counters, Edges, edges_for
 from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.line import walk
-from towplane.gateway.live import RouteState, TargetState
+from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.messages import (
     EgressInfo,
     FromWorker,
     Granted,
     Need,
+    ProviderInfo,
     Reported,
     Returned,
     RouteReport,
@@ -37,12 +39,12 @@ from towplane.monitoring.series import Sample
 from towplane.parts.clock import Clock
 from towplane.parts.errors import Unauthorised
 from towplane.parts.ids import RequestIds
-from towplane.providers.credential_pool import CredentialPool
 from towplane.routing.breaker import Breaker
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
 from towplane.tenants.leases import RATE_SHARE_S, RATES, Share
+from towplane.tenants.spec import Budget
 
 SWEEP_S = 0.05
 """How often the deadlines of running exchanges are looked at; their precision."""
@@ -68,6 +70,8 @@ class Hall:
         self.journal = journal
         self.tell = tell
         self.soon = loop.call_soon
+        self.later = loop.call_later
+        self.random = random.random
         self.walk = walk
         self.turn = Turn(loop)
         self.swept_at = clock.monotonic()
@@ -81,7 +85,7 @@ class Hall:
         self.version = 0
         self.loaded_at = clock.wall()
         self._pools: dict[tuple[str, int, bool, EgressInfo], TargetPool] = {}
-        self._credentials: dict[str, CredentialPool] = {}
+        self.providers: dict[str, ProviderState] = {}
         self._accounts: dict[str, Account] = {}
         self._pairs: dict[str, tuple[Account, Account]] = {}
         self._waiting: dict[str, tuple[int, list[Exchange]]] = {}
@@ -135,7 +139,7 @@ class Hall:
     def need(self, x: Exchange, short: Short) -> None:
         """Ask the coordinator for units; the exchange is told when it has answered."""
         share, amount = short
-        x.waits_until = x.begun_at + ADMISSION_WAIT_S
+        x.waits_until = self.now() + ADMISSION_WAIT_S
         waiting = self._waiting.get(share.name)
         if waiting is not None:
             waiting[1].append(x)
@@ -172,6 +176,7 @@ class Hall:
             self._update_account(f"tenant/{tenant.name}", tenant.limits, tenant.budget)
         for key in snapshot.keys:
             self._update_account(f"key/{key.id}", key.limits, key.budget)
+        self._limit_providers(snapshot.providers)
         breakers = {
             place.target: route.breaker
             for route in snapshot.routes
@@ -239,6 +244,7 @@ class Hall:
                 Sample("towplane_breaker_trips_total", (name,), float(target.breaker.trips)),
             )
         waiting = sum(len(exchanges) for _, exchanges in self._waiting.values())
+        waiting += sum(route.waiting for route in self.routes.values())
         upstream = sum(pool.open for pool in self._pools.values())
         samples += (
             Sample("towplane_queued_requests", (), float(waiting)),
@@ -311,14 +317,26 @@ class Hall:
                 share.fresh_until = 0.0  # of a lower limit nobody may keep what was lent before
                 self._return_unused(share)
 
+    def _limit_providers(self, limited: Iterable[ProviderInfo]) -> None:
+        limits = {provider.name: provider.limits for provider in limited}
+        for name in limits.keys() - self.providers.keys():
+            self.providers[name] = ProviderState()
+        for name, provider in self.providers.items():
+            found = limits.get(name)
+            if found is None:
+                provider.account = None
+                continue
+            provider.account = self._account(f"provider/{name}", found, Budget())
+            self._update_account(f"provider/{name}", found, Budget())
+
     def _target(self, info: TargetInfo, breaker: BreakerSpec) -> TargetState:
         pool = self._pool(info)
-        credentials = self._credentials.setdefault(info.provider or info.name, CredentialPool())
-        credentials.update(info.credentials)
+        provider = self.providers.setdefault(info.provider or info.name, ProviderState())
+        provider.credentials.update(info.credentials)
         state = self.targets.get(info.name)
         if state is None or state.pool is not pool:
             # A restarted engine has a clean record.
-            return TargetState(info, pool, Breaker(breaker), credentials)
+            return TargetState(info, pool, Breaker(breaker), provider)
         state.update(info)
         state.breaker.retune(breaker)
         return state

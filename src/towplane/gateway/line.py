@@ -11,11 +11,12 @@ from towplane.gateway import listing
 from towplane.gateway.account import account_attempt, account_refusal, account_request
 from towplane.gateway.admit import Short, admit, refusal_of, settle
 from towplane.gateway.attempt import Attempt
-from towplane.gateway.exchange import GRANTED, Exchange
+from towplane.gateway.claim import claim, is_denied, unclaim
+from towplane.gateway.exchange import DUE, GONE, GRANTED, Exchange
 from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.relay import relay_failure
-from towplane.gateway.route import Decision, resolve, route, route_again
-from towplane.parts.errors import PlaneError
+from towplane.gateway.route import Decision, no_time, resolve, route, route_again, route_around
+from towplane.parts.errors import AtLimit, NoTarget, PlaneError
 
 __all__ = ["walk"]
 
@@ -32,13 +33,18 @@ def walk(x: Exchange) -> Generator[None]:
         resolve(x)
         while (short := admit(x)) is not None:
             yield from _units(x, short)
-        decision: Decision | None = route(x)
+        try:
+            decision: Decision | None = route(x, x.begun_at)
+        except NoTarget as none:
+            decision = yield from _queue(x, none)
+        if decision is not None and decision.target.has_limits:
+            decision = yield from _claim(x, decision)
         while decision is not None:
             attempt = Attempt(x, decision)
             attempt.start()
             while not attempt.is_over:
                 yield
-            decision = None if attempt.is_final else route_again(x, attempt)
+            decision = None if attempt.is_final else (yield from _again(x, attempt))
             account_attempt(attempt, is_final=decision is None)
         if attempt.error is None or x.answered:
             attempt.finish_answer()
@@ -49,6 +55,8 @@ def walk(x: Exchange) -> Generator[None]:
         account_refusal(x, refusal)
         x.refuse(refusal)
     finally:
+        if x.claimed:
+            unclaim(x)
         settle(x)
 
 
@@ -60,3 +68,66 @@ def _units(x: Exchange, short: Short) -> Generator[None]:
     yield
     if x.moment != GRANTED:
         raise refusal_of(x, short)
+
+
+def _again(x: Exchange, failed: Attempt) -> Generator[None, None, Decision | None]:
+    """What may be tried after a failure, once it may be."""
+    decision = route_again(x, failed)
+    if decision is None:
+        return None
+    if decision.wait_s and not (yield from _pause(x, decision.wait_s)):
+        return None
+    if not decision.target.has_limits:
+        return decision
+    try:
+        return (yield from _claim(x, decision))
+    except PlaneError:  # the client hears of the failure, not of what stood in the way afterwards
+        return None
+
+
+def _claim(x: Exchange, decision: Decision) -> Generator[None, None, Decision]:
+    """Take units of the provider's limits; where there are none, choose another target."""
+    while True:
+        target = decision.target
+        outcome = claim(x, target)
+        if outcome is True:
+            return decision
+        if isinstance(outcome, Short) and not is_denied(x, target, outcome):
+            x.hall.need(x, outcome)
+            yield
+            if x.moment != GRANTED:
+                raise no_time(x)
+            continue
+        try:
+            decision = route_around(x, decision)
+        except NoTarget as none:
+            decision = yield from _queue(x, none)
+
+
+def _queue(x: Exchange, none: NoTarget) -> Generator[None, None, Decision]:
+    """Wait for a target that is only at its limit, as long as the route and the client allow."""
+    assert x.route is not None
+    until = x.route.waits_until(x.begun_at, x.ends_at)
+    while True:
+        wait_s = (none.after_s or 0.0) * (1 + x.hall.random() / 10)
+        if not isinstance(none, AtLimit) or x.hall.now() + wait_s > until:
+            raise none
+        x.route.waiting += 1
+        went_well = yield from _pause(x, wait_s)
+        x.route.waiting -= 1
+        if not went_well:
+            raise none
+        try:
+            return route(x, x.hall.now())
+        except NoTarget as still:
+            none = still
+
+
+def _pause(x: Exchange, seconds: float) -> Generator[None, None, bool]:
+    """Let time pass; False: the client left meanwhile."""
+    timer = x.hall.later(seconds, x.resume, DUE)
+    yield
+    while x.moment not in (DUE, GONE):
+        yield
+    timer.cancel()
+    return not x.gone

@@ -5,44 +5,42 @@ counts and its retry budget. Knows no request and no client.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
+from towplane.gateway.admit import Account
 from towplane.gateway.counters import Edges, RouteCounters
-from towplane.gateway.messages import PricedFrom, RouteInfo, TargetInfo, TargetReport
+from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
+from towplane.gateway.tariff import DatedPrice, Dearest, find_price
 from towplane.parts.clock import Now
 from towplane.parts.errors import NoCredential
 from towplane.providers.adapter import Credential, Place, Rendered
 from towplane.providers.adapters import adapter_of
 from towplane.providers.credential_pool import CredentialPool
+from towplane.providers.throttle import Throttle
 from towplane.routing.breaker import Breaker
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.spec import Slo
 
-__all__ = ["DatedPrice", "RouteState", "TargetState"]
-
-
-class DatedPrice(NamedTuple):
-    """A price, None for an unknown one, and the wall clock from and until which it holds."""
-
-    price: tuple[int, int, int] | None
-    since: float
-    until: float
+__all__ = ["ProviderState", "RouteState", "TargetState"]
 
 
 class TargetState:
     """One target as this worker sees it."""
 
-    __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "adapter", "attempts", "breaker",
-                 "credentials", "failures", "header_name", "host", "in_flight", "info", "place",
-                 "pool")  # fmt: skip
+    __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "_throttles",
+                 "adapter", "attempts", "breaker", "credentials", "failures", "has_limits",
+                 "header_name", "host", "in_flight", "info", "place", "pool",
+                 "provider")  # fmt: skip
 
     def __init__(
-        self, info: TargetInfo, pool: TargetPool, breaker: Breaker, credentials: CredentialPool
+        self, info: TargetInfo, pool: TargetPool, breaker: Breaker, provider: "ProviderState"
     ) -> None:
         self.pool = pool
-        self.credentials = credentials
+        self.provider = provider
+        self.credentials = provider.credentials
+        self._throttles: dict[str, Throttle] = {}
+        """What the provider says is left for each credential, by its name."""
         self._limited: dict[str, float] = {}
         """Until when a credential must not be used here, by its name."""
         self.breaker = breaker
@@ -64,15 +62,46 @@ class TargetState:
         self._heads: dict[str, bytes] = {}
         self._heads_for: Credential | None = None
         self._dated = DatedPrice(None, math.inf, -math.inf)
+        self.has_limits = self.provider.account is not None or bool(self._throttles)
+        """Whether there is something to look at before an attempt (`gateway.claim`)."""
 
     def is_usable(self, now: float) -> bool:
         """Whether an attempt may go there."""
         return (
             self.info.state == "ready"
             and now >= self._parked_until
+            and now >= self.provider.at_limit_until
             and self.breaker.admits(now)
             and (self.credentials.only is not None or self._has_credential(now))
         )
+
+    def throttled_s(self, tokens: int, now: float) -> float:
+        """Seconds until the provider would take an attempt of so many tokens; 0 as far as is known.
+        The attempt is taken off what is left."""
+        credential = self.pick_credential(now)
+        throttle = self._throttles.get(credential.name if credential is not None else "")
+        if throttle is None:
+            return 0.0
+        wait_s = throttle.wait_s(tokens, now)
+        if not wait_s:
+            throttle.take(tokens, now)
+        return wait_s
+
+    def heard_limits(
+        self, credential: Credential | None, fields: Mapping[bytes, bytes], now: float
+    ) -> None:
+        """An answer's headers speak of the provider's limits."""
+        said = self.adapter.read_allowance(fields)
+        if said is not None:
+            name = credential.name if credential is not None else ""
+            self._throttles.setdefault(name, Throttle()).observe(said, now)
+            self.has_limits = True
+
+    def limited_s(self, now: float) -> float:
+        """Seconds for which it is only its limits that keep it from answering; else 0."""
+        if self.info.state != "ready" or not self.breaker.admits(now):
+            return 0.0
+        return self.usable_in_s(now) if not self.is_usable(now) else 0.0
 
     def why_not(self, now: float) -> str:
         """The words for a target that is not usable."""
@@ -82,13 +111,20 @@ class TargetState:
             )
         if now < self._parked_until:
             return "asking to be left alone"
+        if now < self.provider.at_limit_until:
+            return "at its provider's limit"
         if not self._has_credential(now):
             return "without a usable credential"
         return "failing" if not self.breaker.admits(now) else "already tried"
 
     def usable_in_s(self, now: float) -> float:
         """Seconds until it may be usable again."""
-        waits = [self._parked_until - now, self.breaker.retry_after_s(now), 0.0]
+        waits = [
+            self._parked_until - now,
+            self.provider.at_limit_until - now,
+            self.breaker.retry_after_s(now),
+            0.0,
+        ]
         if self.info.credentials:
             waits.append(self.credentials.usable_in_s(now, self._limited))
         return max(waits)
@@ -135,7 +171,7 @@ class TargetState:
     def price_at(self, wall: float) -> DatedPrice:
         """The price of a moment and how long it holds."""
         if not self._dated.since <= wall < self._dated.until:
-            self._dated = _find_price(self.info.prices, wall)
+            self._dated = find_price(self.info.prices, wall)
         return self._dated
 
     def head_for(self, rendered: Rendered, credential: Credential | None, wall: Now) -> bytes:
@@ -168,14 +204,29 @@ class TargetState:
         ).encode("latin-1")
 
 
+class ProviderState:
+    """What the targets of one provider share in this worker."""
+
+    __slots__ = ("account", "at_limit_until", "credentials")
+
+    def __init__(self) -> None:
+        self.credentials = CredentialPool()
+        self.account: Account | None = None
+        """This worker's shares of the limits that the document sets; None: it sets none."""
+        self.at_limit_until = 0.0
+        """Until when there are no units of those limits."""
+
+
 class RouteState:
     """One route as this worker sees it."""
 
-    __slots__ = ("_dearest", "counters", "groups", "has_slo", "info", "retries", "turn")
+    __slots__ = ("counters", "dearest", "groups", "has_slo", "info", "retries", "turn", "waiting")
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.retries)
         self.turn = -1
+        self.waiting = 0
+        """Requests that wait until some target is below its limit."""
         self.counters = RouteCounters(info.model, edges)
         self.info = info
         self.update(info, targets, edges)
@@ -187,32 +238,14 @@ class RouteState:
         self.counters.rebucket(edges)
         self.info = info
         self.has_slo = info.slo != Slo()
-        self._dearest = DatedPrice(None, math.inf, -math.inf)
         self.groups = [
             [(targets[place.target], place.weight) for place in group] for group in info.groups
         ]
+        self.dearest = Dearest(target for group in self.groups for target, _ in group)
 
-    def dearest_price(self, wall: float) -> tuple[int, int, int] | None:
-        """The highest price in each dimension over all its targets; None if one is unknown."""
-        if not self._dearest.since <= wall < self._dearest.until:
-            dated = [target.price_at(wall) for group in self.groups for target, _ in group]
-            prices = [one.price for one in dated]
-            known = [price for price in prices if price is not None]
-            dearest = None
-            if len(known) == len(prices):
-                dearest = tuple(max(p[i] for p in known) for i in range(3)) if known else (0, 0, 0)
-            self._dearest = DatedPrice(
-                dearest,  # type: ignore[arg-type]  # three numbers, counted above
-                max((one.since for one in dated), default=-math.inf),
-                min((one.until for one in dated), default=math.inf),
-            )
-        return self._dearest.price
-
-
-def _find_price(prices: Sequence[PricedFrom], wall: float) -> DatedPrice:
-    dated = DatedPrice(None, -math.inf, math.inf)
-    for entry in prices:
-        if entry.since > wall:
-            return dated._replace(until=entry.since)
-        dated = DatedPrice(entry.price, entry.since, math.inf)
-    return dated
+    def waits_until(self, begun_at: float, ends_at: float) -> float:
+        """Until when a request may wait for a target; it may not if too many do already."""
+        queue = self.info.queue
+        if queue.longest_s is None or self.waiting >= queue.most:
+            return begun_at
+        return min(begun_at + queue.longest_s, ends_at)

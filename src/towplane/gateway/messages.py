@@ -13,8 +13,10 @@ import msgspec
 from towplane.document.plane import HttpLimits
 from towplane.monitoring.series import Sample
 from towplane.providers.adapter import Credential
-from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
+from towplane.routing.spec import Breaker, Queue, Retries, Slo, Timeouts
 from towplane.tenants.keys import KeyRecord, TenantRecord
+from towplane.tenants.prices import Sheet
+from towplane.tenants.spec import Limits
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: a thousand clients that start at once need it. The
@@ -26,8 +28,11 @@ class PricedFrom(msgspec.Struct, array_like=True, frozen=True):
 
     since: float
     """Wall clock, seconds since the epoch."""
-    price: tuple[int, int, int]
-    """Nano-dollars per million tokens: input, cached input, output."""
+    price: tuple[int, int, int] | None
+    """Nano-dollars per million tokens of a short and plain request: input, cached input, output;
+    None: unknown."""
+    sheet: Sheet | None = None
+    """Everything that it costs; None: the three numbers say all."""
 
 
 class EgressInfo(msgspec.Struct, frozen=True):
@@ -77,6 +82,13 @@ class TargetInfo(msgspec.Struct, frozen=True):
         return f"TargetInfo({self.name}, {self.host}:{self.port}, {self.state})"
 
 
+class ProviderInfo(msgspec.Struct, frozen=True):
+    """What a provider allows all workers together."""
+
+    name: str
+    limits: Limits = Limits()
+
+
 class WeightedTarget(msgspec.Struct, array_like=True, frozen=True):
     """A target of a route, by name."""
 
@@ -97,6 +109,7 @@ class RouteInfo(msgspec.Struct, frozen=True):
     slo: Slo
     reserve_output: int
     drop_unsupported: bool = False
+    queue: Queue = Queue()
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -120,6 +133,8 @@ class Snapshot(msgspec.Struct, tag="snapshot", frozen=True):
     targets: tuple[TargetInfo, ...]
     routes: tuple[RouteInfo, ...]
     access_log: bool = False
+    providers: tuple[ProviderInfo, ...] = ()
+    """Those that have limits."""
 
     def __repr__(self) -> str:
         return f"Snapshot(version={self.version})"

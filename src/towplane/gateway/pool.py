@@ -61,7 +61,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = ("_framed", "_head", "_head_bytes", "_in_head", "_keep_alive", "_parser",
                  "_pieces", "_pool", "_whole", "fields", "idle_since", "is_reused", "listener",
-                 "on_body", "transport")  # fmt: skip
+                 "on_body", "says_limits", "transport")  # fmt: skip
 
     transport: Outgoing
 
@@ -81,6 +81,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_reused = False
         self.fields: dict[bytes, bytes] = {}
         """Of the answer's head, what says how to read or judge it, by lower-case name."""
+        self.says_limits = False
+        """Whether there are limits of the provider's among them."""
 
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Start an exchange; the connection is idle."""
@@ -91,6 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._framed = False
         self._whole = False
         self.fields = {}
+        self.says_limits = False
         if len(body) < 16384:
             self.transport.write(head + body)
         else:
@@ -179,8 +182,11 @@ class UpstreamConnection(asyncio.Protocol):
         name = name.lower()
         if name in _RELAYED:
             self._head.append(b"%b: %b\r\n" % (name, value))
-        if name in _READ or name.startswith(_LIMITS):
+        if name in _READ:
             self.fields.setdefault(name, value)
+        elif name.startswith(_LIMITS):
+            self.fields.setdefault(name, value)
+            self.says_limits = True
         elif name in _FRAMING:
             if name == b"transfer-encoding" and value.lower() != b"chunked":
                 raise ProtocolError("The upstream uses an unknown transfer coding.")

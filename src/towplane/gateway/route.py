@@ -8,7 +8,15 @@ its breaker admits an attempt, it did not ask to be left alone, and this request
 from typing import TYPE_CHECKING, NamedTuple
 
 from towplane.gateway.exchange import Exchange
-from towplane.parts.errors import NotAllowed, NoTarget, NotFound
+from towplane.parts.errors import (
+    AtLimit,
+    Denied,
+    NotAllowed,
+    NoTarget,
+    NotFound,
+    QuotaExhausted,
+)
+from towplane.routing.backoff import backoff_s
 from towplane.routing.policies import POLICIES, Candidate
 from towplane.tenants.events import Cause
 
@@ -23,6 +31,8 @@ class Decision(NamedTuple):
     target: "TargetState"
     cause: Cause
     reason: str
+    wait_s: float = 0.0
+    """Seconds to wait before."""
 
 
 def resolve(x: Exchange) -> None:
@@ -45,21 +55,21 @@ def resolve(x: Exchange) -> None:
     x.ends_at = x.request.received_at + route.info.timeouts.total_s
 
 
-def route(x: Exchange) -> Decision:
+def route(x: Exchange, now: float) -> Decision:
     """The first target. Raises NoTarget, saying why each of them cannot answer."""
     assert x.route is not None
-    decision = _choose(x.begun_at, x.route, tried=(), cause="first")
+    decision = _choose(now, x.route, tried=(), cause="first")
     if decision is None:
-        now = x.hall.now()
-        states = [t for group in x.route.groups for t, _ in group]
-        whys = {f"{t.info.name} is {t.why_not(now)}" for t in states}
-        waits = [t.usable_in_s(now) for t in states]
-        raise NoTarget(
-            f"No target of `{x.ask.model}` can answer now: {'; '.join(sorted(whys))}.",
-            next_step="Try again shortly.",
-            reason="no-target",
-            after_s=max(1.0, min(waits, default=1.0)),
-        )
+        raise _no_target(x)
+    return decision
+
+
+def route_around(x: Exchange, before: Decision) -> Decision:
+    """Another target instead of one that may not be asked now. Raises NoTarget."""
+    assert x.route is not None
+    decision = _choose(x.hall.now(), x.route, tried=x.tried, cause=before.cause)
+    if decision is None:
+        raise _no_target(x)
     return decision
 
 
@@ -78,10 +88,57 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
     if now >= x.ends_at:
         return None
     decision = _choose(now, state, tried=x.tried, cause="retry")
+    if decision is None:
+        decision = _wait_for(x, failed, now)
     if decision is not None and not state.retries.take(now):
         state.counters.retries_denied += 1
         return None
     return decision
+
+
+def no_time(x: Exchange) -> NoTarget:
+    """Nobody could say in time whether a provider's limit allows this request."""
+    return NoTarget(
+        f"The plane could not decide in time about the limits of `{x.ask.model}`.",
+        next_step="Try again.",
+        reason="admission-timeout",
+        after_s=1.0,
+    )
+
+
+def _wait_for(x: Exchange, failed: "Attempt", now: float) -> Decision | None:
+    """No other target is left: the same one again, after a while, if it is a managed API.
+
+    An engine of our own that fails gets better by its supervisor's hand, not by asking again.
+    """
+    error, target = failed.error, failed.target
+    assert error is not None
+    assert x.route is not None
+    if target.info.kind != "provider" or isinstance(error, Denied | QuotaExhausted):
+        return None
+    wait_s = backoff_s(x.attempts, error.after_s, x.hall.random())
+    wait_s = max(wait_s, target.usable_in_s(now))
+    if wait_s > x.route.info.retries.wait_s or now + wait_s >= x.ends_at:
+        return None
+    return Decision(target, "retry", "the same target, after a while", wait_s)
+
+
+def _no_target(x: Exchange) -> NoTarget:
+    now = x.hall.now()
+    assert x.route is not None
+    states = [t for group in x.route.groups for t, _ in group]
+    whys = {f"{t.info.name} is {t.why_not(now)}" for t in states}
+    waits = [t.usable_in_s(now) for t in states]
+    say = f"No target of `{x.ask.model}` can answer now: {'; '.join(sorted(whys))}."
+    limited = [wait for t in states if (wait := t.limited_s(now)) > 0]
+    if limited:
+        return AtLimit(say, next_step="Try again.", reason="provider-limit", after_s=min(limited))
+    return NoTarget(
+        say,
+        next_step="Try again shortly.",
+        reason="no-target",
+        after_s=max(1.0, min(waits, default=1.0)),
+    )
 
 
 def _choose(

@@ -1,25 +1,26 @@
 """From the document to what workers decide by. Pure: secrets and replicas are passed in."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 from towplane.document.plane import GatewaySpec, Plane
 from towplane.gateway.messages import (
     EgressInfo,
     Listen,
-    PricedFrom,
+    ProviderInfo,
     RouteInfo,
     Snapshot,
     TargetInfo,
     WeightedTarget,
 )
+from towplane.gateway.price_lists import engine_entries, provider_entries, to_worker
 from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
-from towplane.providers.spec import OpenAICompatibleSpec, ProviderSpec
+from towplane.providers.spec import OpenAICompatibleSpec, ProviderLimits, ProviderSpec
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.tenants.keys import KeyRecord, TenantRecord
-from towplane.tenants.prices import DatedPrice
+from towplane.tenants.pricing.book import NO_BOOK, PriceBook
+from towplane.tenants.spec import Limits
 
 __all__ = ["EngineReplica", "make_snapshot", "provider_targets"]
 
@@ -54,11 +55,12 @@ def make_snapshot(
     keys: Iterable[KeyRecord],
     credentials: Mapping[str, tuple[Credential, ...]],
     replicas: Sequence[EngineReplica],
+    book: PriceBook = NO_BOOK,
 ) -> Snapshot:
     """`credentials` holds the pool of each provider that has one, by the provider's name."""
     gateway = plane.gateway
     targets = {
-        t.name: t for t in (*provider_targets(plane, credentials), *_engines(plane, replicas))
+        t.name: t for t in (*provider_targets(plane, credentials, book), *_engines(plane, replicas))
     }
     return Snapshot(
         version=version,
@@ -72,11 +74,16 @@ def make_snapshot(
         targets=tuple(targets.values()),
         routes=tuple(_route(plane, model, spec, replicas) for model, spec in plane.routing.items()),
         access_log=plane.monitoring.access_log,
+        providers=tuple(
+            ProviderInfo(name, Limits(rpm=spec.rpm, tpm=spec.tpm, concurrency=spec.concurrency))
+            for name, provider in plane.providers.items()
+            if (spec := provider.limits) != ProviderLimits()
+        ),
     )
 
 
 def provider_targets(
-    plane: Plane, credentials: Mapping[str, tuple[Credential, ...]]
+    plane: Plane, credentials: Mapping[str, tuple[Credential, ...]], book: PriceBook = NO_BOOK
 ) -> list[TargetInfo]:
     """Every model of a provider that some route uses."""
     wanted = {
@@ -103,7 +110,7 @@ def provider_targets(
                 options=endpoint.options,
                 credentials=credentials.get(name, ()),
                 egress=_egress(provider),
-                prices=_prices(provider.prices.get(model, [])),
+                prices=to_worker(provider_entries(plane, name, model, book)),
             )
         )
     return targets
@@ -119,7 +126,7 @@ def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo
             path="/v1",
             model=replica.model,
             credentials=_engine_key(replica),
-            prices=_prices(plane.engines[replica.engine].prices),
+            prices=to_worker(engine_entries(plane.engines[replica.engine].prices)),
             state=replica.state if replica.port or replica.state != "ready" else "starting",
             reason=replica.reason,
         )
@@ -141,6 +148,7 @@ def _route(
         slo=spec.slo,
         reserve_output=spec.reserve_output,
         drop_unsupported=spec.drop_unsupported,
+        queue=spec.queue,
     )
 
 
@@ -186,20 +194,6 @@ def _egress(provider: ProviderSpec) -> EgressInfo:
     if isinstance(provider, OpenAICompatibleSpec) and ca is None:
         ca = provider.ca
     return EgressInfo(ca=ca, certificate=spec.certificate, certificate_key=spec.certificate_key)
-
-
-def _prices(specs: Sequence[DatedPrice]) -> tuple[PricedFrom, ...]:
-    return tuple(
-        PricedFrom(
-            datetime.fromisoformat(spec.since).replace(tzinfo=UTC).timestamp(),
-            (
-                spec.input,
-                spec.input if spec.cached_input is None else spec.cached_input,
-                spec.output,
-            ),
-        )
-        for spec in sorted(specs, key=lambda spec: spec.since)
-    )
 
 
 def _listen(gateway: GatewaySpec) -> Listen:

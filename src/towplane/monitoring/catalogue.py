@@ -88,6 +88,7 @@ LABELS: dict[str, tuple[str, ...]] = {
         # The plane
         "no-target",
         "no-credential",
+        "provider-limit",
         "connections",
         "draining",
         "fault",

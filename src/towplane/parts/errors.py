@@ -8,7 +8,7 @@
         Unavailable · Overloaded · RateLimited · QuotaExhausted · Denied · ServerError
         · ProtocolError · TimedOut · Rejected → ContextTooLong · Filtered
       Platform    the plane cannot do what it should
-        NoTarget · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict
+        NoTarget → AtLimit · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict
         · Unsupported
 
 `CODES` maps each code to its HTTP status and exit code; nothing else in the plane does.
@@ -206,6 +206,12 @@ class NoTarget(Platform):
     retry: Retry = "later"
 
 
+class AtLimit(NoTarget):
+    """Every target that could answer is at its provider's limit; that passes by itself."""
+
+    code = "at_limit"
+
+
 class NoCredential(Platform):
     """Every credential of the provider is parked: refused, or not to be had."""
 
@@ -277,6 +283,7 @@ CODES: dict[str, tuple[int, int]] = {
     "timed_out": (504, EXIT_WORLD),
     "no_target": (503, EXIT_WORLD),
     "no_credential": (502, EXIT_WORLD),
+    "at_limit": (429, EXIT_WORLD),
     "not_ready": (503, EXIT_WORLD),
     "not_running": (503, EXIT_WORLD),
     "out_of_space": (503, EXIT_WORLD),

@@ -6,7 +6,7 @@ whatever the provider's own books put beside it. Who measures in another way con
 `providers/<name>/usage.py`. Knows no provider and no price.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,22 +16,26 @@ ServiceClass = Literal["standard", "batch", "priority", "flex", "provisioned", "
 """The price class in which a provider says that it answered."""
 
 
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+"""What no answer exceeds; who reads a number that somebody else wrote holds it to this."""
+
+
 class Detail(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """Parts of the usage that most answers do not have; counts of tokens unless said otherwise."""
 
-    cache_write: int = 0
+    cache_write: Tokens = 0
     """Input written to a cache that lives for five minutes, or for a time that nobody said."""
-    cache_write_1h: int = 0
+    cache_write_1h: Tokens = 0
     """Input written to a cache that lives for an hour or more."""
-    reasoning: int = 0
+    reasoning: Tokens = 0
     """Output that was thought and not said."""
-    audio_input: int = 0
-    image_input: int = 0
-    audio_output: int = 0
-    image_output: int = 0
-    tool_input: int = 0
+    audio_input: Tokens = 0
+    image_input: Tokens = 0
+    audio_output: Tokens = 0
+    image_output: Tokens = 0
+    tool_input: Tokens = 0
     """Input that the provider's own tools put into the prompt."""
-    searches: int = 0
+    searches: Tokens = 0
     """Calls of the provider's own tools that are billed by call, such as web searches."""
     service: ServiceClass = "standard"
 

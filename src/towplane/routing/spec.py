@@ -46,6 +46,18 @@ class Retries(Section, frozen=True, kw_only=True):
     """How far back requests and retries count."""
     most: AtLeastOne = 3
     """Attempts of one request, the first included."""
+    wait_s: Timeout = field(name="wait", default=5.0)
+    """The longest wait before the same target is tried again, where no other is left; a target that
+    wants to be left alone for longer is not tried again by this request."""
+
+
+class Queue(Section, frozen=True, kw_only=True):
+    """Waiting for a target that is at its provider's limit, instead of refusing at once."""
+
+    longest_s: Timeout | None = field(name="longest", default=None)
+    """How long a request may wait, never past its `total`; absent: it does not."""
+    most: AtLeastOne = 1000
+    """Requests that may wait in one worker; those above are refused at once."""
 
 
 class Breaker(Section, frozen=True, kw_only=True):
@@ -89,6 +101,8 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     """When to give up on an attempt or a request."""
     retries: Retries = Retries()
     """How much trying again is allowed."""
+    queue: Queue = Queue()
+    """Whether requests wait while every target is at its limit."""
     breaker: Breaker = Breaker()
     """When a failing target is left alone."""
     slo: Slo = Slo()

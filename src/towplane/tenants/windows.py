@@ -15,9 +15,9 @@ DAY_S = 86_400
 
 
 class Account(NamedTuple):
-    """Who has limits and a budget: a tenant by name, or a key by its public id."""
+    """Who has limits: a tenant by name or a key by its public id (with a budget), or a provider."""
 
-    kind: Literal["tenant", "key"]
+    kind: Literal["tenant", "key", "provider"]
     name: str
 
 

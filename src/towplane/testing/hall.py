@@ -24,6 +24,7 @@ from towplane.gateway.messages import (
     Listen,
     Need,
     PricedFrom,
+    ProviderInfo,
     Recall,
     Returned,
     RouteInfo,
@@ -298,8 +299,9 @@ class Worker:
         """On their way to the hall."""
         ids = RequestIds(now=fleet.clock.wall())
         self.incarnation = ids.prefix
+        self.timers = _WorkerLoop(self)
         self.hall = Hall(
-            loop=_WorkerLoop.of(self),
+            loop=cast(asyncio.AbstractEventLoop, self.timers),
             clock=Clock(fleet.clock.monotonic, fleet.clock.wall),
             ids=ids,
             journal=cast(JournalWriter, self.journal),
@@ -349,6 +351,7 @@ class Fleet:
         workers: int = 1,
         carries: bool = True,
         wall_s: float = 1_800_000_000.0,
+        providers: Sequence[ProviderInfo] = (),
         **tenant: Any,
     ) -> None:
         """`limits`, `budget` and `tenant` are those of the one tenant, `acme`. `carries`: messages
@@ -391,8 +394,9 @@ class Fleet:
             keys=(_key(minted),),
             targets=tuple(targets),
             routes=routes,
+            providers=tuple(providers),
         )
-        self.coordinator.apply(self.snapshot.tenants, self.snapshot.keys)
+        self.coordinator.apply(self.snapshot.tenants, self.snapshot.keys, self.snapshot.providers)
         for _ in range(workers):
             self.start()
 
@@ -441,7 +445,7 @@ class Fleet:
         fields = {name: getattr(self.snapshot, name) for name in self.snapshot.__struct_fields__}
         fields["version"] += 1
         self.snapshot = Snapshot(**(fields | changed))
-        self.coordinator.apply(self.snapshot.tenants, self.snapshot.keys)
+        self.coordinator.apply(self.snapshot.tenants, self.snapshot.keys, self.snapshot.providers)
         for worker in self.workers.values():
             worker.coming.append(self.snapshot)
 
@@ -478,6 +482,7 @@ class Fleet:
             seconds -= step
             self.clock.advance(step)
             for worker in self.workers.values():
+                worker.timers.ring()
                 worker.hall.sweep()
             self.inside(self.coordinator.sweep)
             self.turn()
@@ -514,11 +519,22 @@ class _WorkerLoop:
         self._worker = worker
         self.call_soon = worker.loop.call_soon
         self.create_task = worker.loop.create_task
+        self._timers: list[tuple[float, asyncio.Handle]] = []
 
-    @classmethod
-    def of(cls, worker: Worker) -> asyncio.AbstractEventLoop:
-        """The three calls that a hall and its pools make."""
-        return cast(asyncio.AbstractEventLoop, cls(worker))
+    def call_later(self, delay: float, what: Callable[..., object], *args: Any) -> asyncio.Handle:
+        """Called when the clock has moved on so far, at the next sweep."""
+        handle = asyncio.Handle(what, args, self._worker.loop)
+        self._timers.append((self._worker.clock.monotonic() + delay, handle))
+        return handle
+
+    def ring(self) -> None:
+        """Call what is due."""
+        now = self._worker.clock.monotonic()
+        due = [handle for at, handle in self._timers if at <= now]
+        self._timers = [(at, handle) for at, handle in self._timers if at > now]
+        for handle in due:
+            if not handle.cancelled():
+                handle._run()
 
     async def create_connection(
         self, factory: Callable[[], asyncio.Protocol], host: str, *_: Any, **__: Any

@@ -1,0 +1,78 @@
+"""Between route and attempt: may this target be asked now, as far as its provider's limits go?
+
+Two things are known of a provider's limits: what the document says, which all workers share as
+units (`tenants.leases`, as a tenant's limits), and what answers said is left (`Throttle`). Both are
+looked at before anything is sent, so that the plane slows itself down before it is told to. A
+target that may not be asked is left alone for as long as that lasts, and another is chosen.
+"""
+
+from typing import TYPE_CHECKING
+
+from towplane.gateway.admit import Denied, Short
+from towplane.tenants.leases import RUNS, TOKENS, Share
+
+if TYPE_CHECKING:
+    from towplane.gateway.attempt import Attempt
+    from towplane.gateway.exchange import Exchange
+    from towplane.gateway.live import TargetState
+
+__all__ = ["claim", "give_back", "is_denied", "unclaim"]
+
+_UNKNOWN_WAIT_S = 1.0
+
+
+def claim(x: "Exchange", target: "TargetState") -> Short | bool:
+    """Take the provider's units for one attempt: True; False: the target is left alone for a while;
+    or which units are missing in this worker, to be asked for."""
+    hall = x.hall
+    now = hall.now()
+    tokens = x.ask.input_estimate + x.output_limit
+    unclaim(x)
+    wait_s = target.throttled_s(tokens, now)
+    if wait_s > 0:
+        target.limit(target.pick_credential(now), now + wait_s)
+        return False
+    account = target.provider.account
+    if account is None:
+        return True
+    taken: list[tuple[Share, int]] = []
+    x.claimed = taken
+    for share in account.shares_at(x.wall):
+        amount = tokens if share.unit == TOKENS else 1
+        if share.free < amount:
+            return Short(share, amount - share.free)
+        share.free -= amount
+        taken.append((share, amount))
+    return True
+
+
+def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
+    """Whether the coordinator has said that there are no such units; the provider is then left
+    alone until there are."""
+    denied: Denied | None = x.denied
+    if denied is None or not denied.of(short):
+        return False
+    x.denied = None
+    unclaim(x)
+    wait_s = denied.retry_after_s
+    target.provider.at_limit_until = x.hall.now() + (
+        _UNKNOWN_WAIT_S if wait_s is None else max(wait_s, 0.05)
+    )
+    return True
+
+
+def unclaim(x: "Exchange") -> None:
+    """Give back what was taken for an attempt that did not begin."""
+    for share, amount in x.claimed:
+        share.free += amount
+    x.claimed = ()
+
+
+def give_back(attempt: "Attempt", used_tokens: int) -> None:
+    """An attempt is over: what it did not use goes back."""
+    for share, amount in attempt.claimed:
+        if share.unit == RUNS:
+            share.free += amount
+        elif share.unit == TOKENS:
+            share.settle(amount - used_tokens, attempt.started_at)
+    attempt.claimed = ()
