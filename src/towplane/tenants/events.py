@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from towplane.parts.usage import Detail
+
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """What a damaged line must not smuggle into the ledger: a number that SQLite cannot hold."""
 Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
@@ -88,6 +90,10 @@ class Settled(msgspec.Struct, tag="end", array_like=True, gc=False):
     """None: unknown (no price, or usage absent)."""
     ttft_ms: Milliseconds | None = None
     duration_ms: Milliseconds = 0.0
+    detail: Detail | None = None
+    """Parts of the usage that are special, and the service class; None: nothing special."""
+    credential: str | None = None
+    """The name of the provider's credential that was sent; None: none was."""
 
 
 Event = Opened | Progress | Settled
