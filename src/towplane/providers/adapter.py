@@ -143,10 +143,12 @@ class Writer(ABC):
 class Reader(ABC):
     """Reads one answer as it comes and says what the client gets. One is made for each attempt."""
 
-    __slots__ = ("failed", "finished", "is_told", "usage")
+    __slots__ = ("begun", "failed", "finished", "is_told", "usage")
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.begun: Usage | None = None
+        """What the answer said of its usage at its begin: the input is right, the output is not."""
         self.failed: Upstream | None = None
         """The answer says inside a 200 that it failed."""
         self.finished = False

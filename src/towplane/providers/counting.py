@@ -4,6 +4,7 @@ can count. What no provider counts is refused, never guessed."""
 import msgspec
 
 from towplane.parts.errors import BadRequest, ProtocolError
+from towplane.parts.usage import Usage
 from towplane.providers.adapter import Adapter, Call, Losses, Place, Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects import dialect_of
@@ -44,10 +45,11 @@ class _CountReader(Reader):
         self._adapter = adapter
 
     def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:  # noqa: ARG002  # never called
-        raise ProtocolError("A count is not streamed.")
+        raise ProtocolError("A count is not streamed.", reason="upstream-protocol")
 
     def read_whole(self, body: bytes) -> tuple[bytes, int]:
         assert self._adapter.read_count is not None
+        self.usage = Usage(0)  # every provider that counts does it for nothing
         return msgspec.json.encode(_Counted(self._adapter.read_count(body))), 0
 
     @property

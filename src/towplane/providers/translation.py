@@ -100,7 +100,10 @@ class Translated(Reader):
             if is_token(event):
                 tokens += 1
             elif type(event) is Used:
-                self.usage = event.usage
+                if event.is_final:
+                    self.usage = event.usage
+                else:
+                    self.begun = event.usage
             elif type(event) is Ended:
                 self.finished = True
             elif type(event) is Failed:

@@ -142,6 +142,8 @@ class Used(msgspec.Struct, frozen=True, gc=False):
     """What the answer used; a later one replaces an earlier one."""
 
     usage: Usage
+    is_final: bool = True
+    """False: said at the begin, where the input is right and the output a placeholder."""
 
 
 class Failed(msgspec.Struct, frozen=True):
