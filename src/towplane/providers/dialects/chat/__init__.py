@@ -2,6 +2,23 @@
 
 from towplane.providers.dialects.chat.ask import body_for, note
 from towplane.providers.dialects.chat.errors import error_body, error_event
+from towplane.providers.dialects.chat.parse import make_parser
+from towplane.providers.dialects.chat.read import read
 from towplane.providers.dialects.chat.relay import make_relay
+from towplane.providers.dialects.chat.render import ENGINES, OPENAI, Accepts, render_chat
+from towplane.providers.dialects.chat.write import make_writer
 
-__all__ = ["body_for", "error_body", "error_event", "make_relay", "note"]
+__all__ = [
+    "ENGINES",
+    "OPENAI",
+    "Accepts",
+    "body_for",
+    "error_body",
+    "error_event",
+    "make_parser",
+    "make_relay",
+    "make_writer",
+    "note",
+    "read",
+    "render_chat",
+]

@@ -6,13 +6,12 @@ not in these types, and msgspec skips them.
 
 import msgspec
 
-from towplane.parts import usage as normal
+from towplane.providers.dialects.chat.usage import Usage
 
 __all__ = [
     "DONE",
     "Chunk",
     "NotJson",
-    "Usage",
     "count_plain",
     "decode_chunk",
     "estimate_tokens",
@@ -36,53 +35,6 @@ _TEXTS = (b'"content":"', b'"reasoning_content":"', b'"reasoning":"', b'"text":"
 
 class NotJson(ValueError):
     """Bytes that should have been JSON."""
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class Usage(msgspec.Struct):
-    """Usage as the wire has it: cached tokens lie inside the prompt's, reasoning inside output."""
-
-    prompt_tokens: int
-    completion_tokens: int = 0
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-
-    def normal(self) -> normal.Usage:
-        """In normal form."""
-        of_input, of_output = self.prompt_tokens_details, self.completion_tokens_details
-        cached = (of_input.cached_tokens or 0) if of_input is not None else 0
-        detail = None
-        if (of_input is not None or of_output is not None) and (
-            wanted := _detail(of_input or _NO_INPUT, of_output or _NO_OUTPUT)
-        ) != _NO_DETAIL:
-            detail = wanted
-        return normal.Usage(self.prompt_tokens, self.completion_tokens, cached, detail)
-
-
-_NO_INPUT, _NO_OUTPUT, _NO_DETAIL = _InputDetails(), _OutputDetails(), normal.Detail()
-
-
-def _detail(of_input: _InputDetails, of_output: _OutputDetails) -> normal.Detail:
-    return normal.Detail(
-        cache_write=of_input.cache_write_tokens or 0,
-        audio_input=of_input.audio_tokens or 0,
-        image_input=of_input.image_tokens or 0,
-        reasoning=of_output.reasoning_tokens or 0,
-        audio_output=of_output.audio_tokens or 0,
-        image_output=of_output.image_tokens or 0,
-    )
 
 
 class _Delta(msgspec.Struct):
@@ -118,12 +70,18 @@ class Choice(msgspec.Struct):
         return bool(self.text) or (self.delta is not None and self.delta.is_token())
 
 
+class _Groq(msgspec.Struct):
+    usage: Usage | None = None
+
+
 class Chunk(msgspec.Struct):
     """One event of a stream, or a whole answer."""
 
     choices: list[Choice] = []
     usage: Usage | None = None
+    service_tier: str | None = None
     error: dict[str, msgspec.Raw] | str | None = None
+    x_groq: _Groq | None = None
 
     def is_token(self) -> bool:
         """Whether any choice carries generated text."""
