@@ -263,8 +263,9 @@ class Adapter(NamedTuple):
     """Status from 400 on, headers, body, the target's name: the error."""
     read_allowance: Callable[[Fields], Allowance | None]
     """What the headers of any answer say of the provider's limits."""
-    relay: Callable[[Ask, Place], Reader] | None = None
-    """A native reader of its own, where the wire is framed otherwise (Bedrock's event stream)."""
+    relay: Callable[[Ask, Place], Reader | None] | None = None
+    """A native reader of its own, where the client's dialect is framed otherwise (Bedrock's event
+    stream); then headers and error bodies are not the dialect's. None: the dialect's own reader."""
     sign: Sign | None = None
     """For credentials that sign each request."""
     render_embeddings: Callable[[Embeddings, Place, Losses], Rendered] | None = None

@@ -25,8 +25,11 @@ def prepare(ask: Ask, place: Place, adapter: Adapter, *, may_drop: bool) -> Call
     operation = ask.operation
     dialect = dialect_of(operation.dialect)
     if adapter.is_native(operation.name, place):
-        relay = adapter.relay
-        reader = relay(ask, place) if relay is not None else dialect.make_relay(ask, place.target)
+        relay = adapter.relay(ask, place) if adapter.relay is not None else None
+        if relay is not None:  # the client's dialect, but framed otherwise, as are its errors
+            content_type = b"text/event-stream" if ask.stream else _JSON
+            return Call(adapter.passthrough(ask, place), relay, False, content_type)
+        reader = dialect.make_relay(ask, place.target)
         return Call(adapter.passthrough(ask, place), reader, True)
     losses = Losses(may_drop=may_drop)
     if operation.name == "embeddings":

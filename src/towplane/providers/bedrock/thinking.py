@@ -1,0 +1,117 @@
+"""How much a model may think: from a client's effort or budget to what the model understands.
+
+    Claude before 4.6   thinking {enabled, budget_tokens}; an effort becomes a budget
+    Claude from 4.6     thinking {adaptive} and outputConfig.effort
+    Nova 2              reasoningConfig {enabled, maxReasoningEffort}
+    OpenAI's            reasoning_effort
+
+Claude's budgets are the steps of `dialects/messages/render.py`, so that an effort means the same
+through Converse and through InvokeModel. Sources: Bedrock User Guide, "Adaptive thinking"; Nova 2
+User Guide, "Extended thinking"; botocore 1.44.5 `OutputConfig.effort`. Pure.
+"""
+
+import re
+
+from towplane.providers.adapter import Losses
+from towplane.providers.bedrock.families import Family
+from towplane.providers.conversation.request import Conversation, Reasoning
+from towplane.providers.dialects.messages.models import Takes
+
+__all__ = ["say_thinking"]
+
+_BUDGETS = {
+    "minimal": 1_024,
+    "low": 2_048,
+    "medium": 8_192,
+    "high": 16_384,
+    "xhigh": 24_576,
+    "max": 32_768,
+}
+_LEAST_BUDGET = 1_024
+_ALWAYS = re.compile(r"claude-(fable|mythos)")
+"""Refuses to be told not to think."""
+_NOVA = {"minimal": "low", "xhigh": "high", "max": "high"}
+"""Nova's own efforts are low, medium and high."""
+_OPENAI = {"minimal": "low", "xhigh": "high", "max": "high"}
+"""As those of gpt-oss (OpenAI's model card)."""
+
+Fields = dict[str, object]
+
+
+def say_thinking(
+    conversation: Conversation,
+    family: Family,
+    base: str,
+    takes: Takes,
+    losses: Losses,
+    body: Fields,
+    more: Fields,
+) -> bool:
+    """Put it into the body or the additional fields; whether the model is asked to think."""
+    reasoning = conversation.reasoning
+    if reasoning is None:
+        return False
+    is_off = reasoning.is_off or reasoning.effort == "none"
+    if not (is_off or reasoning.effort or reasoning.budget is not None):
+        return False
+    name = conversation.params.get("reasoning", "reasoning_effort")
+    match family.thinks:
+        case "claude" if is_off:
+            if takes.thinks_unasked and _ALWAYS.search(base):
+                losses.lose(name, where="models that always think")
+            elif takes.thinks_unasked:
+                more["thinking"] = {"type": "disabled"}
+        case "claude" if takes.adaptive and (reasoning.budget is None or not takes.budget):
+            if reasoning.budget is not None:
+                losses.lose(name, where="models that choose their own budget")
+            more["thinking"] = {"type": "adaptive"}
+            if reasoning.effort:
+                _say_effort(reasoning.effort, takes, body)
+            return True
+        case "claude":
+            return _say_budget(conversation, reasoning, name, losses, more)
+        case "nova":
+            more["reasoningConfig"] = _nova(reasoning, name, losses, is_off=is_off)
+            return not is_off
+        case "effort" if reasoning.effort and not is_off:
+            more["reasoning_effort"] = _OPENAI.get(reasoning.effort, reasoning.effort)
+            return True
+        case "never" if is_off:
+            pass  # what is not told to think does not, or cannot be told
+        case _:
+            losses.lose(name, where=f"{family.name or 'this'} models on Bedrock")
+    return False
+
+
+def _say_effort(effort: str, takes: Takes, body: Fields) -> None:
+    if effort not in takes.efforts:
+        effort = "low" if effort == "minimal" else "high"
+    config = body.setdefault("outputConfig", {})
+    assert isinstance(config, dict)
+    config["effort"] = effort
+
+
+def _say_budget(
+    conversation: Conversation, reasoning: Reasoning, name: str, losses: Losses, more: Fields
+) -> bool:
+    """The budget lies inside `maxTokens`, which is the model's own most where nothing is said."""
+    budget = reasoning.budget
+    if budget is None:
+        budget = _BUDGETS.get(reasoning.effort, _BUDGETS["medium"])
+    budget = max(budget, _LEAST_BUDGET)
+    if conversation.max_tokens is not None:
+        if conversation.max_tokens <= _LEAST_BUDGET:
+            losses.lose(name, where="an answer too short to think")
+            return False
+        budget = min(budget, conversation.max_tokens - 1)
+    more["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    return True
+
+
+def _nova(reasoning: Reasoning, name: str, losses: Losses, *, is_off: bool) -> Fields:
+    if is_off:
+        return {"type": "disabled"}
+    if reasoning.budget is not None:
+        losses.lose(name, where="Nova models, which count no budget")
+    effort = _NOVA.get(reasoning.effort, reasoning.effort) or "medium"
+    return {"type": "enabled", "maxReasoningEffort": effort}
