@@ -10,14 +10,14 @@ from towplane.parts.errors import ProtocolError, Upstream
 from towplane.parts.sse import cut, first_event
 from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
+from towplane.providers.dialects.chat.verdict import Said
 from towplane.providers.dialects.responses import wire
-from towplane.providers.dialects.responses.failures import Details, failure_of
+from towplane.providers.dialects.responses.failures import failure_of
 
 __all__ = ["ResponsesRelay", "make_relay"]
 
 LONGEST_EVENT = 16 * 1024 * 1024
 """A part of an image, and the last event with all images, are single events."""
-_FAILED = Details()
 
 
 def make_relay(ask: Ask, target: str) -> Reader:  # noqa: ARG001  # every dialect's has both
@@ -66,7 +66,7 @@ class ResponsesRelay(Reader):
             ) from wrong
         self._note_usage(response)
         if response.status == "failed":
-            raise self._failure(response.error or _FAILED)
+            raise self._failure(response.said())
         return body, 0 if self.usage is not None else wire.estimate_tokens(body)
 
     def read_tail(self, tail: bytes) -> None:
@@ -118,20 +118,20 @@ class ResponsesRelay(Reader):
                 say = f"An event of the stream is not JSON: {wrong}."
                 self.failed = ProtocolError(say, reason="upstream-protocol")
                 return b"".join(kept[:-1]), tokens, True
-            if event is not None and self._note(event):
+            if event is not None and self._note(event, data):
                 return b"".join(kept), tokens, True
         return b"".join(kept), tokens, False
 
-    def _note(self, event: wire.TerminalEvent) -> bool:
+    def _note(self, event: wire.TerminalEvent, data: bytes) -> bool:
         """Keep what an event that is no delta says; whether nothing can follow it."""
         if event.response is not None:
             self._note_usage(event.response)
         if event.type in ("response.completed", "response.incomplete"):
             self.finished = True
             return True
-        details = event.details()
-        if details is not None and self.failed is None:
-            self.failed = self._failure(details)
+        said = event.said(data)
+        if (said.message or said.words or event.type == "error") and self.failed is None:
+            self.failed = self._failure(said)
             self.is_told = True
         if event.type == "response.failed":
             self._is_failing = self.failed is None
@@ -142,8 +142,8 @@ class ResponsesRelay(Reader):
         if response.usage is not None:
             self.usage = response.usage.normal(response.service_tier, response.tool_usage)
 
-    def _failure(self, details: Details) -> Upstream:
-        error = failure_of(details, self._target)
+    def _failure(self, said: Said) -> Upstream:
+        error = failure_of(said, None, self._target)
         error.in_stream = True
         return error
 
@@ -151,7 +151,7 @@ class ResponsesRelay(Reader):
         """What to say of a stream that ended otherwise."""
         if self._is_failing:
             self.is_told = True
-            return self._failure(_FAILED)
+            return self._failure(Said())
         return ProtocolError(
             f"{self._target} ended its stream without a last event.", reason="upstream-truncated"
         )

@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from towplane.providers.dialects.responses.failures import Details
+from towplane.providers.dialects.chat.verdict import Said, read_said
 from towplane.providers.dialects.responses.usage import ToolUsage, Usage
 
 __all__ = [
@@ -43,6 +43,9 @@ _DEEPEST = 8
 _SIGNS = (b"response.completed", b"response.incomplete", b"response.failed")
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class NotJson(ValueError):
     """Bytes that should have been JSON."""
 
@@ -62,10 +65,14 @@ class Response(msgspec.Struct):
     """A whole answer, or what its last event holds."""
 
     status: str | None = None
-    error: Details | None = None
+    error: msgspec.Raw = _ABSENT
     usage: Usage | None = None
     service_tier: str | None = None
     tool_usage: ToolUsage | None = None
+
+    def said(self) -> Said:
+        """What it says about a failure."""
+        return _read_error(self.error)
 
 
 class _Output(msgspec.Struct):
@@ -77,19 +84,18 @@ class TerminalEvent(msgspec.Struct):
 
     type: str = ""
     response: Response | None = None
-    error: Details | str | None = None
-    code: str | int | None = None
-    message: str | None = None
-    param: str | None = None
+    error: msgspec.Raw = _ABSENT
 
-    def details(self) -> Details | None:
-        """What it says about a failure; None if nothing."""
-        found = self.response.error if self.response is not None else self.error
-        if isinstance(found, str):
-            return Details(message=found)
-        if found is None and self.type == "error":
-            found = Details(message=self.message, code=self.code, param=self.param)
-        return found if found is not None and (found.message or found.words()) else None
+    def said(self, data: bytes) -> Said:
+        """What it says about a failure; nothing where it speaks of none."""
+        if self.response is not None:
+            return self.response.said()
+        found = _read_error(self.error)
+        if self.type == "error" and not (found.message or found.words):
+            found = read_said(data)
+            words = tuple(word for word in found.words if word != "error")  # the event's own type
+            found = found._replace(words=words)
+        return found
 
 
 _response = msgspec.json.Decoder(Response)
@@ -176,3 +182,7 @@ def estimate_tokens(body: bytes) -> int:
     texts = [part.text or part.refusal or "" for part in parts]
     texts += [item.arguments or "" for item in items]
     return sum((len(text) + 3) // 4 for text in texts if text)
+
+
+def _read_error(raw: msgspec.Raw) -> Said:
+    return Said() if len(memoryview(raw)) == 0 or raw == b"null" else read_said(raw)
