@@ -35,6 +35,7 @@ class PlaneCredentials:
         changed: Callable[[], None],
         clock: Clock,
     ) -> None:
+        self._changed = changed
         self._now = clock.monotonic
         self._watch = SecretWatch(lambda reference: resolve_secret(reference, os.environ))
         self._refresher = Refresher(changed, clock)
@@ -93,6 +94,7 @@ class PlaneCredentials:
             if changed:
                 _log.warning("%d rotated secrets are in use", len(changed))
                 self._refresher.secrets_changed(changed)
+                self._changed()  # a proxy's word is nobody's credential
 
     def _say_troubles(self) -> None:
         """Once when it begins."""

@@ -13,12 +13,13 @@ from pathlib import Path
 from towplane.document.load import Document
 from towplane.document.plane import Plane
 from towplane.document.resolve import resolve_secrets
+from towplane.gateway.egress import egress_of
 from towplane.gateway.fleet import Fleet
 from towplane.parts.clock import Clock
 from towplane.parts.errors import BadDocument, Conflict
 from towplane.parts.secrets import Sealed
 
-__all__ = ["Front", "check_certificates", "open_front"]
+__all__ = ["Front", "certificate_files", "check_certificates", "open_front"]
 
 
 @dataclass(slots=True)
@@ -72,14 +73,29 @@ def check_certificates(plane: Plane) -> None:
             path = tls.certificate
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
         for provider in plane.providers.values():
-            if provider.egress.ca is not None:
-                path = provider.egress.ca
-                ssl.create_default_context(cafile=path)
+            egress = egress_of(provider)
+            if egress.ca is not None:
+                path = egress.ca
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(egress.ca)
+            if egress.certificate is not None:
+                path = egress.certificate
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.load_cert_chain(egress.certificate, egress.certificate_key)
     except OSError as error:  # ssl.SSLError is one
         raise BadDocument(
             f"{path} cannot be used: {error.strerror or error}.",
             next_step="Give a PEM file that this user may read, with its matching key.",
         ) from None
+
+
+def certificate_files(plane: Plane) -> list[str]:
+    """The files whose renewal takes effect without a new document."""
+    tls = plane.gateway.tls
+    files = [tls.certificate, tls.key] if tls is not None else []
+    for provider in plane.providers.values():
+        egress = egress_of(provider)
+        files += filter(None, (egress.ca, egress.certificate, egress.certificate_key))
+    return list(dict.fromkeys(files))
 
 
 def _take_lock(data_dir: Path) -> int:

@@ -26,7 +26,7 @@ from towplane.api.views import PlaneStatus, RouteExplanation
 from towplane.cli import read_model as views
 from towplane.cli.credentials import PlaneCredentials
 from towplane.cli.explanation import make_explanation
-from towplane.cli.front import Front, check_certificates
+from towplane.cli.front import Front, certificate_files, check_certificates
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
@@ -248,6 +248,7 @@ class RunningPlane:
                 tenants=self._tenants,
                 keys=self._keys,
                 credentials=self._credentials.current(),
+                reveal=self._credentials.reveal,
                 replicas=self.replicas,
             )
         )
@@ -393,12 +394,9 @@ def _fixed(plane: Plane) -> tuple[object, ...]:
 
 
 def _certificate_dates(plane: Plane) -> tuple[int, ...]:
-    """When the serving port's certificate and key were written; empty where there are none."""
-    tls = plane.gateway.tls
-    if tls is None:
-        return ()
+    """When the certificates and keys of both sides were written; empty where one is missing."""
     with contextlib.suppress(FileNotFoundError):
-        return tuple(os.stat(path).st_mtime_ns for path in (tls.certificate, tls.key))
+        return tuple(os.stat(path).st_mtime_ns for path in certificate_files(plane))
     return ()
 
 

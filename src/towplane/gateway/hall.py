@@ -9,7 +9,6 @@ import asyncio
 import json
 import math
 import random
-import ssl
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
 from towplane.gateway.connection import Connection
 from towplane.gateway.counters import Counters, Edges, edges_for
+from towplane.gateway.dial import Dialer
 from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.line import walk
 from towplane.gateway.live import ProviderState, RouteState, TargetState
@@ -345,10 +345,12 @@ class Hall:
         address = (info.host, info.port, info.tls, info.egress)
         pool = self._pools.get(address)
         if pool is None:
-            tls = _tls(info.egress) if info.tls else None
+            dialer = Dialer(info.host, info.port, info.tls, info.egress)
             pool = self._pools[address] = TargetPool(
-                info.host, info.port, tls, loop=self.loop, turn=self.turn, now=self.now
+                dialer, loop=self.loop, turn=self.turn, now=self.now
             )
+        else:
+            pool.dialer.renew()
         return pool
 
     def _close_unused_pools(self) -> None:
@@ -381,10 +383,3 @@ class Hall:
         if debt:
             self.tell(Returned(share.name, debt))
         return debt
-
-
-def _tls(egress: EgressInfo) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=egress.ca)
-    if egress.certificate is not None:
-        context.load_cert_chain(egress.certificate, egress.certificate_key)
-    return context

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from towplane.gateway.admit import Account
 from towplane.gateway.counters import Edges, RouteCounters
+from towplane.gateway.dial import forwarding
 from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
 from towplane.gateway.tariff import DatedPrice, Dearest, find_price
@@ -197,10 +198,11 @@ class TargetState:
             if sign is not None and credential.aws is not None:
                 headers += sign(credential, b"POST", self.host, rendered, self.place, wall)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        proxy = forwarding(self.host, info.tls, info.egress)
         return (
-            f"POST {info.path}{rendered.path} HTTP/1.1\r\nhost: {self.host}\r\n{lines}"
-            "content-type: application/json\r\naccept-encoding: identity\r\n"
-            "user-agent: towplane\r\n"
+            f"POST {proxy.prefix}{info.path}{rendered.path} HTTP/1.1\r\nhost: {self.host}\r\n"
+            f"{lines}content-type: application/json\r\naccept-encoding: identity\r\n"
+            f"{proxy.header}user-agent: towplane\r\n"
         ).encode("latin-1")
 
 

@@ -5,12 +5,12 @@ broken framing is an error and never relayed; what is relayed is the payload.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import Protocol
 
 import httptools
 
+from towplane.gateway.dial import Dialer
 from towplane.gateway.turn import Outgoing, Turn
 from towplane.parts.clock import Now
 from towplane.parts.errors import ProtocolError, Unavailable, Upstream
@@ -259,21 +259,19 @@ class _Ending:
 class TargetPool:
     """The connections to one address."""
 
-    __slots__ = ("_dials", "_host", "_idle", "_loop", "_now", "_port", "_tls", "endings",
-                 "is_closed", "open", "turn")  # fmt: skip
+    __slots__ = ("_dials", "_idle", "_loop", "_now", "dialer", "endings", "is_closed", "open",
+                 "turn")  # fmt: skip
 
     def __init__(
         self,
-        host: str,
-        port: int,
-        tls: ssl.SSLContext | None,
+        dialer: Dialer,
         *,
         loop: asyncio.AbstractEventLoop,
         turn: Turn,
         now: Now,
     ) -> None:
         self.turn = turn
-        self._host, self._port, self._tls = host, port, tls
+        self.dialer = dialer
         self._loop, self._now = loop, now
         self._idle: list[UpstreamConnection] = []
         self._dials: set[asyncio.Task[None]] = set()
@@ -341,16 +339,8 @@ class TargetPool:
 
     async def _dial(self, listener: Listener) -> None:
         try:
-            _, connection = await self._loop.create_connection(
-                lambda: UpstreamConnection(self),
-                self._host,
-                self._port,
-                ssl=self._tls,
-                server_hostname=self._host if self._tls else None,
-            )
-        except (OSError, ssl.SSLError, UnicodeError) as wrong:
-            listener.failed(
-                Unavailable(f"No connection to {self._host}:{self._port}: {wrong or 'closed'}.")
-            )
+            connection = await self.dialer.dial(self._loop, lambda: UpstreamConnection(self))
+        except Unavailable as error:
+            listener.failed(error)
             return
         listener.connected(connection)

@@ -1,11 +1,11 @@
 """From the document to what workers decide by. Pure: secrets and replicas are passed in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from towplane.document.plane import GatewaySpec, Plane
+from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import (
-    EgressInfo,
     Listen,
     ProviderInfo,
     RouteInfo,
@@ -16,7 +16,7 @@ from towplane.gateway.messages import (
 from towplane.gateway.price_lists import engine_entries, provider_entries, to_worker
 from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
-from towplane.providers.spec import OpenAICompatibleSpec, ProviderLimits, ProviderSpec
+from towplane.providers.spec import ProviderLimits
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook
@@ -56,12 +56,13 @@ def make_snapshot(
     credentials: Mapping[str, tuple[Credential, ...]],
     replicas: Sequence[EngineReplica],
     book: PriceBook = NO_BOOK,
+    reveal: Callable[[str], str] | None = None,
 ) -> Snapshot:
-    """`credentials` holds the pool of each provider that has one, by the provider's name."""
+    """`credentials` holds the pool of each provider that has one, by the provider's name; `reveal`
+    gives the secret of a reference."""
     gateway = plane.gateway
-    targets = {
-        t.name: t for t in (*provider_targets(plane, credentials, book), *_engines(plane, replicas))
-    }
+    managed = provider_targets(plane, credentials, book, reveal=reveal)
+    targets = {t.name: t for t in (*managed, *_engines(plane, replicas))}
     return Snapshot(
         version=version,
         plane=plane.plane,
@@ -83,7 +84,11 @@ def make_snapshot(
 
 
 def provider_targets(
-    plane: Plane, credentials: Mapping[str, tuple[Credential, ...]], book: PriceBook = NO_BOOK
+    plane: Plane,
+    credentials: Mapping[str, tuple[Credential, ...]],
+    book: PriceBook = NO_BOOK,
+    *,
+    reveal: Callable[[str], str] | None = None,
 ) -> list[TargetInfo]:
     """Every model of a provider that some route uses."""
     wanted = {
@@ -109,7 +114,7 @@ def provider_targets(
                 provider=name,
                 options=endpoint.options,
                 credentials=credentials.get(name, ()),
-                egress=_egress(provider),
+                egress=egress_of(provider, reveal),
                 prices=to_worker(provider_entries(plane, name, model, book)),
             )
         )
@@ -186,14 +191,6 @@ def _engine_key(replica: EngineReplica) -> tuple[Credential, ...]:
     if not replica.api_key:
         return ()
     return (Credential(replica.target, (("authorization", f"Bearer {replica.api_key}"),)),)
-
-
-def _egress(provider: ProviderSpec) -> EgressInfo:
-    spec = provider.egress
-    ca = spec.ca
-    if isinstance(provider, OpenAICompatibleSpec) and ca is None:
-        ca = provider.ca
-    return EgressInfo(ca=ca, certificate=spec.certificate, certificate_key=spec.certificate_key)
 
 
 def _listen(gateway: GatewaySpec) -> Listen:
