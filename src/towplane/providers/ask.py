@@ -5,7 +5,7 @@ the operations of the serving port; how a dialect calls its fields is in `dialec
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ OperationName = Literal[
 ]
 
 
-class Operation(NamedTuple):
+class Operation(msgspec.Struct, frozen=True):
     """One operation of the serving port."""
 
     name: OperationName

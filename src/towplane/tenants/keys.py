@@ -7,10 +7,10 @@ time, also for an id that nobody has; why a key is dead is told only to whoever 
 """
 
 import hashlib
-import hmac
 import os
 import secrets
 from collections.abc import Iterable
+from hmac import compare_digest
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -147,7 +147,7 @@ class KeyRing:
         hasher = self._hasher.copy()
         hasher.update(token)
         digest = hasher.digest()
-        if not hmac.compare_digest(digest, key.digest) or key is _NOBODY:
+        if not compare_digest(digest, key.digest) or key is _NOBODY:
             _allow_retired(digest, key, now)
         if key.revoked_at is not None or key.expires_at is not None:
             state = key.state(now)
@@ -179,7 +179,7 @@ def load_pepper(path: Path, *, create: bool = True) -> bytes:
 def _allow_retired(digest: bytes, key: KeyRecord, now: float) -> None:
     """Return if `digest` is a secret of this key that still works after a rotation."""
     for secret in key.retired:
-        if hmac.compare_digest(digest, secret.digest):
+        if compare_digest(digest, secret.digest):
             if secret.expires_at > now:
                 return
             raise _refusal("key-expired")
