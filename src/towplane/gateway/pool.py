@@ -59,9 +59,9 @@ class Listener(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one upstream."""
 
-    __slots__ = ("_framed", "_head", "_head_bytes", "_in_head", "_keep_alive", "_parser",
-                 "_pieces", "_pool", "_whole", "fields", "idle_since", "is_reused", "listener",
-                 "on_body", "says_limits", "transport")  # fmt: skip
+    __slots__ = ("_counts_bytes", "_framed", "_head", "_head_bytes", "_in_head", "_keep_alive",
+                 "_parser", "_pieces", "_pool", "_whole", "fields", "idle_since", "is_reused",
+                 "listener", "on_body", "says_limits", "transport")  # fmt: skip
 
     transport: Outgoing
 
@@ -72,6 +72,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._head: list[bytes] = []
         self._head_bytes = 0
+        self._counts_bytes = False
         self._in_head = True
         self._framed = False
         self._whole = False
@@ -145,6 +146,8 @@ class UpstreamConnection(asyncio.Protocol):
         if listener is None or self._whole:
             self.transport.abort()  # nobody asked
             return
+        if self._head_bytes + len(data) > _HEAD_BYTES:  # else no head in it is too large
+            self._counts_bytes = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as wrong:
@@ -176,21 +179,23 @@ class UpstreamConnection(asyncio.Protocol):
         """A header, or a trailer, which nobody wants."""
         if not self._in_head:
             return
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > _HEAD_BYTES:
-            raise ProtocolError("The upstream's response head is too large.")
+        if self._counts_bytes:
+            self._head_bytes += len(name) + len(value) + 4
+            if self._head_bytes > _HEAD_BYTES:
+                raise ProtocolError("The upstream's response head is too large.")
         name = name.lower()
+        if name in _FRAMING:
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                raise ProtocolError("The upstream uses an unknown transfer coding.")
+            self._framed = True
+            return
         if name in _RELAYED:
-            self._head.append(b"%b: %b\r\n" % (name, value))
+            self._head += (name, b": ", value, b"\r\n")
         if name in _READ:
             self.fields.setdefault(name, value)
         elif name.startswith(_LIMITS):
             self.fields.setdefault(name, value)
             self.says_limits = True
-        elif name in _FRAMING:
-            if name == b"transfer-encoding" and value.lower() != b"chunked":
-                raise ProtocolError("The upstream uses an unknown transfer coding.")
-            self._framed = True
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -302,10 +307,11 @@ class TargetPool:
 
     def keep(self, connection: UpstreamConnection) -> None:
         """An idle connection comes back."""
-        if len(self._idle) >= KEEP_IDLE or connection.transport.is_closing():
+        is_closing, now = connection.transport.is_closing, self._now
+        if len(self._idle) >= KEEP_IDLE or is_closing():
             connection.transport.abort()
             return
-        connection.idle_since = self._now()
+        connection.idle_since = now()
         self._idle.append(connection)
 
     def ending(self, connection: UpstreamConnection) -> Listener:

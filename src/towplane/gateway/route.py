@@ -5,7 +5,9 @@ that has a usable target one is chosen by the route's policy. A target is usable
 its breaker admits an attempt, it did not ask to be left alone, and this request has not tried it.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from towplane.gateway.exchange import Exchange
 from towplane.parts.errors import (
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from towplane.gateway.live import RouteState, TargetState
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True):
     """What was decided, as a value; the attempt makes it an effect."""
 
     target: "TargetState"

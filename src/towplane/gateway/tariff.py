@@ -6,7 +6,7 @@ parts and service classes. Knows no client and no limit.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,7 +27,7 @@ _ESTIMATE_MAY_BE_OFF = 2
 _FREE = (0, 0, 0)
 
 
-class DatedPrice(NamedTuple):
+class DatedPrice(msgspec.Struct, frozen=True):
     """A price, None for an unknown one, and the wall clock from and until which it holds."""
 
     price: tuple[int, int, int] | None
@@ -98,7 +98,7 @@ def find_price(prices: Sequence[PricedFrom], wall: float) -> DatedPrice:
     dated = DatedPrice(None, -math.inf, math.inf)
     for entry in prices:
         if entry.since > wall:
-            return dated._replace(until=entry.since)
+            return msgspec.structs.replace(dated, until=entry.since)
         plain_to = math.inf
         if entry.sheet is not None:
             is_free = entry.price is None or entry.sheet.is_provisioned
