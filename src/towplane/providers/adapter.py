@@ -247,7 +247,7 @@ Sign = Callable[[Credential, bytes, str, Rendered, Place, float], tuple[tuple[st
 """Credential, method, host, what goes up, its place, the wall clock: the headers that sign it."""
 
 
-class Adapter(NamedTuple):
+class Adapter(msgspec.Struct, frozen=True):
     """One kind of provider: plain functions, listed in `providers.adapters.PROVIDERS`."""
 
     kind: str
