@@ -21,7 +21,7 @@ number = msgspec.json.Decoder(float)
 items = msgspec.json.Decoder(list[msgspec.Raw])
 _flag = msgspec.json.Decoder(bool)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NULL = b"null"
+_NULL = msgspec.Raw(b"null")
 
 
 class Body:

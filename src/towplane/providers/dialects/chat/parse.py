@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import msgspec
 
-from towplane.parts.errors import Overloaded, ProtocolError, ServerError, Upstream
+from towplane.parts.errors import ProtocolError, Upstream
 from towplane.parts.sse import cut, first_event
 from towplane.providers.adapter import Parser
 from towplane.providers.conversation.answer import (
@@ -34,8 +34,8 @@ from towplane.providers.conversation.answer import (
 from towplane.providers.dialects.chat.finish import BROKEN, FINISHES
 from towplane.providers.dialects.chat.template import Template, template_of
 from towplane.providers.dialects.chat.usage import Usage
-from towplane.providers.dialects.chat.verdict import judge_said, read_said
-from towplane.providers.dialects.chat.wire import DONE
+from towplane.providers.dialects.chat.verdict import broken, judge_said, read_said
+from towplane.providers.dialects.chat.wire import DONE, is_said
 
 __all__ = ["ChatParser", "make_parser"]
 
@@ -260,8 +260,8 @@ class ChatParser(Parser):
             ) from None
         if chunk.service_tier:
             self._service = chunk.service_tier
-        if _is_said(chunk.error) or (chunk.object == "error" and _is_said(chunk.message)):
-            said = read_said(chunk.error if _is_said(chunk.error) else data)
+        if is_said(chunk.error) or (chunk.object == "error" and is_said(chunk.message)):
+            said = read_said(chunk.error if is_said(chunk.error) else data)
             self._fail(judge_said(said, None, self._target), events)
             return
         if chunk.choices:
@@ -273,9 +273,9 @@ class ChatParser(Parser):
                 if self._failed:
                     return
         usage = chunk.usage
-        if chunk.x_groq is not None and not _is_said(usage):
+        if chunk.x_groq is not None and not is_said(usage):
             usage = chunk.x_groq.usage
-        if _is_said(usage):
+        if is_said(usage):
             self._note_usage(usage, events)
 
     def _read_choice(self, choice: _Choice, events: list[Event]) -> None:
@@ -294,12 +294,7 @@ class ChatParser(Parser):
         if word is None or word == "" or state.ended:
             return
         if word in BROKEN:
-            say, is_full = f"{self._target} {BROKEN[word]}.", word.startswith("insufficient")
-            kind: type[Upstream] = Overloaded if is_full else ServerError
-            reason = "upstream-abort" if word == "abort" else "upstream-error"
-            failure = kind(say, reason=reason)
-            failure.provider_code = word
-            self._fail(failure, events)
+            self._fail(broken(word, self._target), events)
             return
         state.ended = True
         events.append(self._ended(word, choice.stop_reason, state, index))
@@ -401,7 +396,3 @@ def _read_pieces(pieces: list[_Piece], index: int, events: list[Event]) -> None:
             thought = "".join(one.text or "" for one in thought)
         if thought:
             events.append(ThoughtGrows(thought, index))
-
-
-def _is_said(raw: msgspec.Raw) -> bool:
-    return len(memoryview(raw)) > 0 and raw != b"null"

@@ -26,10 +26,10 @@ _stops = msgspec.json.Decoder(str | list[str])
 _labels = msgspec.json.Decoder(dict[str, str])
 _prompts = msgspec.json.Decoder(str | list[str])
 _MEANINGLESS = {  # says what goes without saying
-    "store": (b"false",),
-    "modalities": (b'["text"]',),
-    "echo": (b"false",),
-    "best_of": (b"1",),
+    "store": b"false",
+    "modalities": b'["text"]',
+    "echo": b"false",
+    "best_of": b"1",
 }
 _NAMES = {
     "samples": "n",
@@ -58,8 +58,8 @@ def read(fields: dict[str, msgspec.Raw]) -> Conversation:
     conversation.user = body.text("user") or guard
     conversation.metadata = body.take("metadata", _labels, "an object of strings") or {}
     conversation.service = body.text("service_tier")
-    for name, values in _MEANINGLESS.items():
-        if body.left.get(name) in values:
+    for name, value in _MEANINGLESS.items():
+        if name in body.left and bytes(body.left[name]) == value:
             body.raw(name)
     conversation.extra |= body.left
     return conversation
@@ -134,8 +134,8 @@ def _read_sampling(body: Body, into: Conversation) -> None:
     into.logit_bias = body.raw("logit_bias")
     logprobs = body.raw("logprobs")
     if logprobs is not None:
-        if logprobs in (b"true", b"false"):
-            into.logprobs = logprobs == b"true"
+        if bytes(logprobs) in (b"true", b"false"):
+            into.logprobs = bytes(logprobs) == b"true"
         else:  # completions: how many to show of each token
             into.logprobs = True
             into.top_logprobs = read_field(count, logprobs, "logprobs", "true or false")

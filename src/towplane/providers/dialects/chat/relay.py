@@ -5,11 +5,13 @@ Most reads hold nothing but tokens; they are counted by a byte search and never 
 usage chunk that the client did not ask for is taken out again.
 """
 
-from towplane.parts.errors import ProtocolError, ServerError
+from towplane.parts.errors import ProtocolError
 from towplane.parts.sse import cut, first_event
 from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects.chat import wire
+from towplane.providers.dialects.chat.finish import BROKEN
+from towplane.providers.dialects.chat.verdict import broken, judge_said, read_said
 
 __all__ = ["ChatRelay", "make_relay"]
 
@@ -24,7 +26,7 @@ def make_relay(ask: Ask, target: str) -> Reader:
 class ChatRelay(Reader):
     """Reads what passes; gives out the bytes that came."""
 
-    __slots__ = ("_carry", "_drops_usage", "_is_single", "_key", "_target", "_tokens")
+    __slots__ = ("_carry", "_drops_usage", "_is_single", "_key", "_service", "_target", "_tokens")
 
     def __init__(self, target: str, *, drops_usage: bool, is_single: bool) -> None:
         self.usage = None  # as in `Reader`, without its frame: one is made for every request
@@ -36,6 +38,7 @@ class ChatRelay(Reader):
         self._is_single = is_single
         self._carry = b""
         self._tokens = 0
+        self._service: str | None = None
         self._key = b""
         """How the text of a token begins, where bytes can be searched for it."""
 
@@ -72,12 +75,11 @@ class ChatRelay(Reader):
             ) from wrong
         if usage is None:
             return body, wire.estimate_tokens(body)
-        self.usage = usage.normal()
+        self.usage = usage
         return body, 0
 
     def read_tail(self, tail: bytes) -> None:
-        usage = wire.usage_of_tail(tail)
-        self.usage = usage.normal() if usage is not None else None
+        self.usage = wire.usage_of_tail(tail)
 
     def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
         """What is relayed of whole events, their tokens, and whether the end is among them.
@@ -129,19 +131,19 @@ class ChatRelay(Reader):
         """Note what one chunk says; whether it is a token, as is one of a shape we do not know."""
         if chunk is None:
             return True
-        if chunk.usage is not None:
-            self.usage = chunk.usage.normal()
-        if chunk.error is not None:
+        self._service = chunk.service_tier or self._service
+        usage = chunk.told_usage()
+        if usage is not None:
+            self.usage = usage.normal(self._service)
+        if chunk.is_error():
             self.is_told = True
-            self.failed = ServerError(
-                f"{self._target} reported an error in the stream.", reason="upstream-error"
-            )
+            said = read_said(chunk.error if wire.is_said(chunk.error) else data)
+            self.failed = judge_said(said, None, self._target)
         for choice in chunk.choices:
-            if choice.finish_reason == "abort":  # vLLM, when it is stopped
-                self.failed = ServerError(
-                    f"{self._target} aborted the answer.", reason="upstream-abort"
-                )
-            elif choice.finish_reason is not None:
+            word = choice.finish_reason
+            if word in BROKEN and self.failed is None:
+                self.failed = broken(word, self._target)
+            elif word:
                 self.finished = True
         is_token = chunk.is_token()
         if is_token and self._is_single:  # of several choices an event may bring two

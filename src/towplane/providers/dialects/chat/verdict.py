@@ -22,8 +22,9 @@ from towplane.parts.errors import (
     Unavailable,
     Upstream,
 )
+from towplane.providers.dialects.chat.finish import BROKEN
 
-__all__ = ["Said", "judge_said", "read_said"]
+__all__ = ["Said", "broken", "judge_said", "read_said"]
 
 _LONGEST = 500
 """Characters of a provider's message that are passed on."""
@@ -182,6 +183,15 @@ def judge_said(said: Said, status: int | None, target: str) -> Upstream:
     error = kind(say, next_step=_NEXT_STEPS.get(kind, ""), reason=_REASONS[kind])
     error.provider_code = said.words[0] if said.words else ""
     error.status = status
+    return error
+
+
+def broken(word: str, target: str) -> Upstream:
+    """The error of an answer that ended with one of `BROKEN`."""
+    kind = Overloaded if word.startswith("insufficient") else ServerError
+    reason = "upstream-abort" if word == "abort" else _REASONS[kind]
+    error = kind(f"{target} {BROKEN[word]}.", reason=reason)
+    error.provider_code = word
     return error
 
 

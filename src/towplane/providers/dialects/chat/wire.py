@@ -6,6 +6,7 @@ not in these types, and msgspec skips them.
 
 import msgspec
 
+from towplane.parts import usage as normal
 from towplane.providers.dialects.chat.usage import Usage
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "count_plain",
     "decode_chunk",
     "estimate_tokens",
+    "is_said",
     "plain_end",
     "read_usage",
     "text_key",
@@ -33,12 +35,15 @@ _TEXTS = (b'"content":"', b'"reasoning_content":"', b'"reasoning":"', b'"text":"
 """How the text of a token begins, in JSON written without spaces."""
 
 
+_ABSENT, _NULL = msgspec.Raw(b""), msgspec.Raw(b"null")
+
+
 class NotJson(ValueError):
     """Bytes that should have been JSON."""
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[msgspec.Raw] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -54,7 +59,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    content: str | None = None
+    content: str | list[msgspec.Raw] | None = None
 
 
 class Choice(msgspec.Struct):
@@ -80,8 +85,19 @@ class Chunk(msgspec.Struct):
     choices: list[Choice] = []
     usage: Usage | None = None
     service_tier: str | None = None
-    error: dict[str, msgspec.Raw] | str | None = None
+    error: msgspec.Raw = _ABSENT
+    object: str | None = None
     x_groq: _Groq | None = None
+
+    def is_error(self) -> bool:
+        """Whether it says that something went wrong."""
+        return is_said(self.error) or self.object == "error"
+
+    def told_usage(self) -> Usage | None:
+        """The usage, where this server puts it."""
+        if self.usage is None and self.x_groq is not None:
+            return self.x_groq.usage
+        return self.usage
 
     def is_token(self) -> bool:
         """Whether any choice carries generated text."""
@@ -90,6 +106,7 @@ class Chunk(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     usage: Usage | None = None
+    service_tier: str | None = None
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -105,6 +122,11 @@ def decode_chunk(data: bytes) -> Chunk | None:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise NotJson(str(wrong)) from None
+
+
+def is_said(raw: msgspec.Raw) -> bool:
+    """Whether a field is there and not null."""
+    return raw not in (_ABSENT, _NULL)
 
 
 def text_key(data: bytes) -> bytes:
@@ -138,17 +160,18 @@ def plain_end(payload: bytes, start: int) -> int:
     return max(border, start) if border > 2 else start
 
 
-def read_usage(body: bytes) -> Usage | None:
+def read_usage(body: bytes) -> normal.Usage | None:
     """The usage of a whole answer; None where it has none. Raises NotJson."""
     try:
-        return _answer.decode(body).usage
+        answer = _answer.decode(body)
     except msgspec.ValidationError:
         return usage_of_tail(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise NotJson(str(wrong)) from None
+    return answer.usage.normal(answer.service_tier) if answer.usage is not None else None
 
 
-def usage_of_tail(tail: bytes) -> Usage | None:
+def usage_of_tail(tail: bytes) -> normal.Usage | None:
     """The usage near the end of an answer of which the beginning is gone."""
     start = tail.rfind(b'"usage"')
     if start < 0:
@@ -157,7 +180,7 @@ def usage_of_tail(tail: bytes) -> Usage | None:
     closing = tail.rfind(b"}")
     while 0 <= opening < closing:
         try:
-            return _usage.decode(tail[opening : closing + 1])
+            return _usage.decode(tail[opening : closing + 1]).normal()
         except msgspec.DecodeError:
             closing = tail.rfind(b"}", opening, closing)
     return None
@@ -170,4 +193,4 @@ def estimate_tokens(body: bytes) -> int:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return 0
     texts = (c.message.content if c.message is not None else c.text for c in choices)
-    return sum((len(text) + 3) // 4 for text in texts if text)
+    return sum((len(text) + 3) // 4 for text in texts if isinstance(text, str))
