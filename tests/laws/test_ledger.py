@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from towplane.parts.errors import Conflict, Unsupported
 from towplane.parts.storage import Database
+from towplane.parts.usage import Detail
 from towplane.tenants.events import Event, Opened, Progress, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.journal.layout import segment_name, segment_numbers
 from towplane.tenants.ledger import Ledger, Recovered
-from towplane.tenants.ledger.schema import HEAD, open_schema
+from towplane.tenants.ledger.schema import DETAILS, HEAD, open_schema
 from towplane.tenants.migrations.run import configure, upgrade
 from towplane.tenants.prices import cost_nanousd
 from towplane.tenants.windows import Account
@@ -30,8 +31,11 @@ ENCODE = msgspec.json.Encoder().encode
 SUMS = (
     "count(*), sum(usage = 'measured'), sum(usage = 'estimated'), sum(usage = 'absent'), "
     "sum(cost_nanousd IS NULL AND usage <> 'absent'), coalesce(sum(input), 0), "
-    "coalesce(sum(cached_input), 0), coalesce(sum(output), 0), coalesce(sum(cost_nanousd), 0)"
+    "coalesce(sum(cached_input), 0), coalesce(sum(output), 0), coalesce(sum(cost_nanousd), 0), "
+    + ", ".join(f"coalesce(sum({name}), 0)" for name in DETAILS)
 )
+PLAIN = "standard", "", *(None,) * len(DETAILS)
+"""The service class, the credential and the details of an attempt that had nothing special."""
 
 
 class Died(Exception):
@@ -99,10 +103,11 @@ class World:
         """Σ attempts = Σ usage_by_day, for every day, tenant, key, model and target."""
         by_hand = self.rows(
             "SELECT date(at_us / 1000000, 'unixepoch') AS day, tenant, key, model, target, "
-            f"sum(id LIKE '%.1'), {SUMS} FROM attempts "
-            "GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
+            f"service, sum(id LIKE '%.1'), {SUMS} FROM attempts "
+            "GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"
         )
-        kept = self.rows("SELECT * FROM usage_by_day ORDER BY day, tenant, key, model, target")
+        order = "day, tenant, key, model, target, service"
+        kept = self.rows(f"SELECT * FROM usage_by_day ORDER BY {order}")
         assert kept == by_hand
 
 
@@ -139,6 +144,13 @@ class Life(NamedTuple):
 
 
 unknown_or_tokens = st.none() | st.integers(0, 2**31)
+details = st.none() | st.builds(
+    Detail,
+    cache_write=st.integers(0, 2**31),
+    reasoning=st.integers(0, 3),
+    searches=st.integers(0, 1),
+    service=st.sampled_from(["standard", "priority", "provisioned"]),
+)
 
 
 @st.composite
@@ -162,6 +174,8 @@ def lives(draw: st.DrawFn) -> list[Life]:
             final=draw(st.booleans()),
             input=draw(unknown_or_tokens),
             output=draw(unknown_or_tokens),
+            detail=draw(details),
+            credential=draw(st.sampled_from([None, "one/0", "one/1"])),
             cost_nanousd=None if usage == "absent" else draw(st.none() | st.integers(0, 2**53)),
         )
         progress = draw(st.lists(st.integers(1, 2**31), max_size=2).map(sorted))
@@ -344,7 +358,33 @@ def test_a_row_says_all_that_the_events_said(world: World) -> None:
     world.fold_all()
     begun = "acme", "k1", "small", "embedded/0", "small-q4", "fallback"
     ended = "ok", "measured", 1, 200, 90, 10, 20, 125, 12_500, 1_500_000
-    assert world.attempts() == [("r.2", 1_795_435_200_000_000, *begun, *ended)]
+    assert world.attempts() == [("r.2", 1_795_435_200_000_000, *begun, *ended, *PLAIN, 125)]
+
+
+def test_a_row_says_what_was_special(world: World) -> None:
+    detail = Detail(1, 2, 3, 4, 5, 6, 7, 8, 9, "priority")
+    world.writer.append(opened("r.1"))
+    world.writer.append(settled("r.1", detail=detail, credential="bedrock/1"))
+    world.fold_all()
+    names = ", ".join(DETAILS)
+    (row,) = world.rows(f"SELECT service, credential, {names} FROM attempts")
+    assert row == ("priority", "bedrock/1", 1, 2, 3, 4, 5, 6, 7, 8, 9)
+    (told,) = world.ledger.usage("service")
+    assert (told.name, told.cache_write_tokens, told.reasoning_tokens, told.searches) == (
+        "priority",
+        1,
+        3,
+        9,
+    )
+    world.assert_sums()
+
+
+def test_a_class_alone_needs_no_row_of_details(world: World) -> None:
+    world.writer.append(opened("r.1"))
+    world.writer.append(settled("r.1", detail=Detail(service="flex")))
+    world.fold_all()
+    assert world.rows("SELECT count(*) FROM attempt_details") == [(0,)]
+    assert world.rows("SELECT service FROM attempts") == [("flex",)]
 
 
 def test_a_row_leaves_out_what_nobody_said(world: World) -> None:
@@ -352,7 +392,8 @@ def test_a_row_leaves_out_what_nobody_said(world: World) -> None:
     world.writer.append(opened("r.1"))
     world.writer.append(settled("r.1", usage="absent", **dict.fromkeys(numbers)))
     world.fold_all()
-    assert world.attempts()[0][11:] == (None, None, None, None, None, None, 1_500_000)
+    numbers_and_rest = (*(None,) * 6, 1_500_000, *PLAIN, None)
+    assert world.attempts()[0][11:] == numbers_and_rest
     world.assert_sums()
 
 
@@ -550,6 +591,15 @@ def test_pruning_takes_old_attempts_and_leaves_the_sums(world: World) -> None:
     assert world.ledger.usage("day") == sums
 
 
+def test_pruning_takes_the_details_with_it(world: World) -> None:
+    for number in range(3):
+        world.writer.append(opened(f"r{number}.1", at=NOON + number))
+        world.writer.append(settled(f"r{number}.1", detail=Detail(reasoning=1)))
+    world.fold_all()
+    assert world.ledger.prune(NOON + 2) == 2
+    assert world.rows("SELECT id FROM attempt_details") == [("r2.1",)]
+
+
 def test_pruning_finds_what_is_old_of_every_worker(world: World) -> None:
     prefixes = ["1m84akfr8ba746fq", "1m84anxzwr7zve7k"]
     for prefix in prefixes:
@@ -603,7 +653,21 @@ def test_a_migration_keeps_every_attempt(tmp_path: Path) -> None:
     open_schema(database)
     with database.read() as connection:
         found = connection.exec_driver_sql("SELECT * FROM attempts ORDER BY id").all()
-    assert [tuple(one) for one in found] == rows
+    assert [tuple(one) for one in found] == [(*row, *PLAIN, row[15]) for row in rows]
+    database.close()
+
+
+def test_a_migration_keeps_every_sum(tmp_path: Path) -> None:
+    database = Database(tmp_path / "old.sqlite")
+    upgrade(database, "0002")
+    row = ("2026-11-23", "acme", "k1", "m", "p/m", *range(1, 11))
+    with database.write() as connection:
+        marks = ",".join("?" * 15)
+        connection.exec_driver_sql(f"INSERT INTO usage_by_day VALUES ({marks})", [row])
+    open_schema(database)
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM usage_by_day").all()
+    assert [tuple(one) for one in found] == [(*row[:5], "standard", *row[5:], *(0,) * 9)]
     database.close()
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from towplane.parts.errors import Conflict
@@ -42,9 +43,13 @@ _SAVE_POSITION = (
 )
 # Ids of one worker ascend with time, so that an index by time, a tenth of the cost of a fold, would
 # say nothing new: what is old stands at the beginning of its worker's ids.
-_PRUNE = (
-    "DELETE FROM attempt_numbers WHERE at_us < ? AND id IN "
-    "(SELECT id FROM attempt_numbers WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
+_FIND_OLD = (
+    "SELECT id FROM (SELECT id, at_us FROM attempt_numbers WHERE id >= ? AND id < ? "
+    "ORDER BY id LIMIT ?) WHERE at_us < ?"
+)
+_PRUNE = tuple(
+    f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # as here
+    for table in ("attempt_numbers", "attempt_details", "price_adjustments")
 )
 _NEXT_ID = "SELECT id FROM attempt_numbers WHERE id >= ? ORDER BY id LIMIT 1"
 _AFTER_ALL = "~"  # follows everything that an id is made of
@@ -301,7 +306,11 @@ def _prune(connection: sa.Connection, before_us: int, most: int) -> int:
     while removed < most and (first := connection.exec_driver_sql(_NEXT_ID, (at,)).first()):
         begin, at = first[0], first[0][:PREFIX_CHARS] + _AFTER_ALL
         left = most - removed
-        removed += connection.exec_driver_sql(_PRUNE, (before_us, begin, at, left)).rowcount
+        found = connection.exec_driver_sql(_FIND_OLD, (begin, at, left, before_us))
+        old = [row[0] for row in found]
+        for statement in _PRUNE if old else ():
+            connection.exec_driver_sql(statement, (msgspec.json.encode(old).decode(),))
+        removed += len(old)
     return removed
 
 

@@ -6,6 +6,7 @@ day on which it was opened; unknown is never added as 0 without being counted as
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 
 from towplane.tenants.events import Event, Opened, Progress, Settled
 from towplane.tenants.ledger.names import Names, NamesBook
+from towplane.tenants.ledger.schema import DETAILS
 from towplane.tenants.windows import DAY_S, day_of
 
 __all__ = ["Applied", "apply", "decode_opened"]
@@ -58,10 +60,11 @@ _SUMS = (
     "cost_nanousd",
 )
 _ADD_USAGE = (
-    f"INSERT INTO usage_by_day VALUES ({','.join('?' * 15)}) "  # noqa: S608
-    "ON CONFLICT (day, tenant, key, model, target) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
+    f"INSERT INTO usage_by_day VALUES ({','.join('?' * (16 + len(DETAILS)))}) "  # noqa: S608
+    "ON CONFLICT (day, tenant, key, model, target, service) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in (*_SUMS, *DETAILS))
 )
+_ADD_DETAIL = f"INSERT OR IGNORE INTO attempt_details VALUES (?{',?' * len(DETAILS)})"  # noqa: S608
 _ADD_SPEND = (
     "INSERT INTO spend_by_writer VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (incarnation, tenant, key, day) DO UPDATE SET "
@@ -70,7 +73,11 @@ _ADD_SPEND = (
 
 _Ended = tuple[Opened, Settled]
 _Day = float  # the number of the day stands for its name, which few rows need
-_Total = list[int]  # in the order of _SUMS
+_Total = list[int]  # in the order of _SUMS, then of DETAILS
+_COST = _SUMS.index("cost_nanousd")
+_NO_DETAILS = [0] * len(DETAILS)
+_NOTHING = (0,) * len(DETAILS)
+_read_details = attrgetter(*DETAILS)
 
 
 def apply(
@@ -146,7 +153,7 @@ def _add_ended(
     if not ended:
         return 0
     connection.exec_driver_sql("SAVEPOINT ended")
-    sums, values = _count(connection, book, ended)
+    sums, values, details = _count(connection, book, ended)
     if _insert(connection, values) != len(ended):
         # Only after an event was written twice, so looking each one up costs nothing otherwise.
         connection.exec_driver_sql("ROLLBACK TO ended")
@@ -154,8 +161,9 @@ def _add_ended(
         once = {both[0].id: both for both in ended}
         done = _find_settled(connection, list(once))
         ended = [both for id_, both in once.items() if id_ not in done]
-        sums, values = _count(connection, book, ended)
+        sums, values, details = _count(connection, book, ended)
         _insert(connection, values)
+    _run(connection, _ADD_DETAIL, details)
     connection.exec_driver_sql("RELEASE ended")
     _add_sums(connection, incarnation, sums)
     return len(ended)
@@ -188,28 +196,37 @@ def _insert_open(
 
 def _count(
     connection: sa.Connection, book: NamesBook, ended: list[_Ended]
-) -> tuple[list[tuple[_Day, Names, _Total]], list[Any]]:
-    """The sums of ended attempts by day and names, and the values of their rows."""
+) -> tuple[list[tuple[_Day, Names, _Total]], list[Any], list[tuple[Any, ...]]]:
+    """The sums of ended attempts by day and names, the values of their rows, and the rows of what
+    was special."""
     groups: dict[tuple[Any, ...], list[_Ended]] = {}
     for both in ended:
         begin, end = both
+        detail = end.detail
         alike = (
             begin.at // DAY_S, begin.tenant, begin.key, begin.model, begin.target,
             begin.upstream_model, begin.cause, end.outcome, end.usage,
+            "standard" if detail is None else detail.service, end.credential or "",
+            detail is not None,
         )  # fmt: skip
         group = groups.get(alike)
         if group is None:
             groups[alike] = [both]
         else:
             group.append(both)
-    named = [(day, Names(*names), group) for (day, *names), group in groups.items()]
-    numbers = book.numbers(connection, {names for _, names, _ in named})
-    values: list[Any] = []
-    sums = [
-        (day, names, _count_alike(names, numbers[names], group, values))
-        for day, names, group in named
+    named = [
+        (day, Names(*names), has_detail, group)
+        for (day, *names, has_detail), group in groups.items()
     ]
-    return sums, values
+    numbers = book.numbers(connection, {names for _, names, _, _ in named})
+    values: list[Any] = []
+    details: list[tuple[Any, ...]] = []
+    sums: list[tuple[_Day, Names, _Total]] = []
+    for day, names, has_detail, group in named:
+        total = _count_alike(names, numbers[names], group, values)
+        total += _count_details(group, details) if has_detail else _NO_DETAILS
+        sums.append((day, names, total))
+    return sums, values, details
 
 
 def _count_alike(names: Names, number: int, group: list[_Ended], values: list[Any]) -> _Total:
@@ -247,6 +264,15 @@ def _count_alike(names: Names, number: int, group: list[_Ended], values: list[An
     return [requests, count, *kinds, unpriced, inputs, cached_inputs, outputs, costs]
 
 
+def _count_details(group: list[_Ended], details: list[tuple[Any, ...]]) -> list[int]:
+    """The sums of what was special; appends the rows of it to `details`."""
+    rows = [_read_details(end.detail) for _, end in group if end.detail is not None]
+    details += [
+        (end.id, *row) for (_, end), row in zip(group, rows, strict=True) if row != _NOTHING
+    ]
+    return [sum(column) for column in zip(*rows, strict=True)]
+
+
 def _add_sums(
     connection: sa.Connection, incarnation: str, sums: list[tuple[_Day, Names, _Total]]
 ) -> None:
@@ -255,9 +281,9 @@ def _add_sums(
     rows = []
     for number, names, total in sums:
         day = day_of(number * DAY_S)
-        rows.append((day, *names[:4], *total))
+        rows.append((day, *names[:4], names.service, *total))
         whose = (names.tenant, names.key, day)
-        spend[whose] = spend.get(whose, 0) + total[-1]
+        spend[whose] = spend.get(whose, 0) + total[_COST]
     _run(connection, _ADD_USAGE, rows)
     _run(connection, _ADD_SPEND, [(incarnation, *whose, cost) for whose, cost in spend.items()])
 

@@ -1,6 +1,6 @@
 """What attempts have in common: who asked whom for what, and how it went, each stored once.
 
-An attempt's row then holds the number of its names instead of eight texts, which halves its size
+An attempt's row then holds the number of its names instead of its texts, which halves its size
 and what it costs to write. Numbers are given inside a transaction that somebody else owns; what
 has been rolled back must be forgotten. The law: a number, once committed, means the same for good.
 """
@@ -14,9 +14,10 @@ __all__ = ["Names", "NamesBook"]
 
 _FIND = (
     "SELECT names FROM attempt_names WHERE tenant = ? AND key = ? AND model = ? AND target = ? "
-    "AND upstream_model = ? AND cause = ? AND outcome = ? AND usage = ?"
+    "AND upstream_model = ? AND cause = ? AND outcome = ? AND usage = ? AND service = ? "
+    "AND credential = ?"
 )
-_INSERT = "INSERT INTO attempt_names VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO attempt_names VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOST_KNOWN = 100_000
 
 
@@ -31,6 +32,8 @@ class Names(NamedTuple):
     cause: str
     outcome: str
     usage: str
+    service: str
+    credential: str
 
 
 class NamesBook:

@@ -9,10 +9,13 @@ import sqlalchemy as sa
 
 from towplane.parts.errors import Unsupported
 from towplane.parts.storage import Database
+from towplane.parts.usage import Detail
 
 __all__ = [
     "CREATE_ATTEMPTS",
+    "DETAILS",
     "HEAD",
+    "attempt_details",
     "attempt_names",
     "attempt_numbers",
     "audit",
@@ -21,20 +24,26 @@ __all__ = [
     "metadata",
     "open_attempts",
     "open_schema",
+    "price_adjustments",
+    "repricings",
     "spend_by_writer",
     "tenants",
     "usage_by_day",
 ]
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest step of `tenants/migrations/versions`."""
 
 metadata = sa.MetaData()
 _Text, _Int, _Blob = sa.Text, sa.BigInteger, sa.LargeBinary
 
 
-_NAMES = ("tenant", "key", "model", "target", "upstream_model", "cause", "outcome", "usage")
+_OLD_NAMES = ("tenant", "key", "model", "target", "upstream_model", "cause", "outcome", "usage")
+_NAMES = (*_OLD_NAMES, "service", "credential")
 _NUMBERS = ("status", "input", "cached_input", "output", "cost_nanousd", "ttft_us", "duration_us")
+
+DETAILS = tuple(name for name in Detail.__struct_fields__ if name != "service")
+"""The counts of `parts.usage.Detail`, by which columns are called and ordered."""
 
 
 def _whole(name: str) -> "sa.Column[int]":
@@ -62,11 +71,55 @@ attempt_numbers = sa.Table(
     sqlite_with_rowid=False,
 )
 
-CREATE_ATTEMPTS = (  # S608: the names come from this file
-    f"CREATE VIEW attempts AS SELECT id, at_us, {', '.join(_NAMES)}, "  # noqa: S608
-    f"final, {', '.join(_NUMBERS)} FROM attempt_numbers JOIN attempt_names USING (names)"
+attempt_details = sa.Table(
+    "attempt_details",  # of those attempts whose usage had special parts: few rows, if any
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    *(_whole(name) for name in DETAILS),
+    sqlite_with_rowid=False,
 )
-"""One row per settled attempt, as everybody reads it."""
+
+repricings = sa.Table(
+    "repricings",  # append-only: who priced which days again, and what came of it
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    _whole("at_us"),
+    *(_text(name) for name in ("actor", "since", "until")),
+    sa.Column("model", _Text),
+    _text("book"),
+    *(_whole(name) for name in ("attempts", "difference_nanousd")),
+    sqlite_autoincrement=True,
+)
+
+price_adjustments = sa.Table(
+    "price_adjustments",  # append-only: the last one of an attempt is its cost in force
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    sa.Column("repricing", _Int, primary_key=True),
+    _whole("cost_nanousd"),
+    sa.Column("before_nanousd", _Int),
+    sqlite_with_rowid=False,
+)
+
+_REPRICED = (
+    "SELECT cost_nanousd FROM price_adjustments WHERE price_adjustments.id = attempt_numbers.id "
+    "ORDER BY repricing DESC LIMIT 1"
+)
+CREATE_ATTEMPTS = (  # S608: the names come from this file
+    f"CREATE VIEW attempts AS SELECT attempt_numbers.id, at_us, {', '.join(_OLD_NAMES)}, "  # noqa: S608
+    "final, "
+    + ", ".join(
+        f"coalesce(({_REPRICED}), attempt_numbers.cost_nanousd) AS cost_nanousd"
+        if name == "cost_nanousd"
+        else name
+        for name in _NUMBERS
+    )
+    + f", service, credential, {', '.join(DETAILS)}, "
+    "attempt_numbers.cost_nanousd AS settled_nanousd FROM attempt_numbers "
+    "JOIN attempt_names USING (names) LEFT JOIN attempt_details USING (id)"
+)
+"""One row per settled attempt, as everybody reads it: `cost_nanousd` is the cost in force, after
+any repricing, and `settled_nanousd` the one with which it was settled."""
 
 open_attempts = sa.Table(
     "open_attempts",  # opened and not settled: running now, or left behind by a crash
@@ -86,9 +139,9 @@ usage_by_day = sa.Table(
     metadata,
     *(
         sa.Column(name, _Text, primary_key=True)
-        for name in ("day", "tenant", "key", "model", "target")
+        for name in ("day", "tenant", "key", "model", "target", "service")
     ),
-    *(_whole(name) for name in _SUMS + _AMOUNTS),
+    *(_whole(name) for name in (*_SUMS, *_AMOUNTS, *DETAILS)),
     sa.Index("usage_by_tenant", "tenant", "day"),
     sqlite_with_rowid=False,
 )

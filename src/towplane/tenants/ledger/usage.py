@@ -15,11 +15,11 @@ from towplane.tenants.windows import TOTAL, Account, windows_at
 
 __all__ = ["UsageBy", "UsageRow", "balances", "spent", "usage"]
 
-UsageBy = Literal["tenant", "key", "model", "target", "day"]
+UsageBy = Literal["tenant", "key", "model", "target", "day", "service"]
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one tenant, key, model, target or day used."""
+    """What one tenant, key, model, target, day or service class used."""
 
     name: str
     requests: int
@@ -34,6 +34,19 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     cached_input_tokens: int
     """Inside the input tokens."""
     output_tokens: int
+    cache_write_tokens: int = 0
+    """Inside the input tokens, like all that begins or ends with `input`; written to a cache of
+    five minutes."""
+    cache_write_1h_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Inside the output tokens."""
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    tool_input_tokens: int = 0
+    searches: int = 0
+    """Calls of tools of the provider's own."""
     cost_nanousd: int | None
     """Of the attempts with a known cost; None where there is none."""
     unpriced: int
