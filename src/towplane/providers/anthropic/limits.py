@@ -1,9 +1,9 @@
 """What Anthropic's headers say of its limits.
 
-`anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; `tokens` is
-the tightest of the limits on tokens, and `reset` the moment at which a limit is full again (RFC 3339;
-Claude docs "Rate limits"). A moment is measured against the `date` of the same answer, so that two
-clocks that differ do no harm.
+`anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; `tokens`
+is the tightest of the limits on tokens, and `reset` the moment at which a limit is full again (RFC
+3339; Claude docs "Rate limits"). A moment is measured against the `date` of the same answer, so
+that two clocks that differ do no harm.
 """
 
 from datetime import datetime

@@ -1,6 +1,6 @@
 """Requests for Anthropic: the client's own in its own dialect, or a conversation rendered into it.
 
-The dialect is `dialects/messages`; here is only where it goes and which version it says it is. Pure.
+The dialect is `dialects/messages`; here is only where it goes and which version it says. Pure.
 """
 
 import msgspec

@@ -8,9 +8,9 @@ MESSAGES_PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
 
 DEFAULT_VERSION = "2023-06-01"
-"""Of requests whose client says none, and of translated ones: this version takes all that the next,
-2026-10-21, takes, and besides the sampling parameters that other dialects' clients send (Claude docs
-"API versioning")."""
+"""Of requests whose client says none, and of translated ones: this version takes all that the next
+one, 2026-10-21, takes, and besides the sampling parameters that other dialects' clients send
+(Claude docs "API versioning")."""
 
 VERSION_HEADERS = (b"anthropic-version", b"anthropic-beta")
 """Passed on as the client sent them."""
