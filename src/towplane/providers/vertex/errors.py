@@ -24,7 +24,7 @@ from towplane.parts.errors import (
 )
 from towplane.providers.adapter import Fields
 from towplane.providers.retry_after import read_retry_after
-from towplane.providers.vertex.wire import Detail, Failure
+from towplane.providers.vertex.wire import Detail, Failure, is_there
 
 __all__ = ["failure_inside", "judge"]
 
@@ -180,7 +180,7 @@ def _rejected(failure: Failure, name: str, say: str) -> Upstream:
 
 def _details_of(failure: Failure) -> list[Detail]:
     """`details` is any JSON at all in the other shapes; then nothing is known of it."""
-    if not failure.details:
+    if not is_there(failure.details):
         return []
     try:
         return _details.decode(failure.details)

@@ -43,6 +43,7 @@ from towplane.providers.vertex.wire import (
     Part,
     Response,
     UsageMetadata,
+    is_there,
 )
 
 __all__ = ["FINISH", "GeminiParser"]
@@ -132,7 +133,7 @@ class GeminiParser(Parser):
                 f"{self._place.target} answered with something that is no answer of Gemini's.",
                 reason="upstream-protocol",
             ) from wrong
-        if response.error is not None:
+        if response.error and is_there(response.error):
             self._fail(failure_inside(bytes(response.error), self._place.target), events)
             return
         if not self._is_begun:
@@ -226,14 +227,14 @@ class GeminiParser(Parser):
             events.append(Signed(signature, choice))
 
     def _call(self, said: FunctionCall, signature: str, choice: int, events: list[Event]) -> None:
-        if said.partial_args is not None or said.will_continue:
+        if is_there(said.partial_args) or said.will_continue:
             raise ProtocolError(
                 f"{self._place.target} streams a call in pieces, which nobody asked for.",
                 reason="upstream-protocol",
             )
         call = self._calls.get(choice, 0)
         self._calls[choice] = call + 1
-        arguments = bytes(said.args) if said.args is not None else b"{}"
+        arguments = bytes(said.args) if is_there(said.args) else b"{}"
         if b"\n" in arguments:  # answers in one piece are indented
             arguments = msgspec.json.format(arguments, indent=-1)
         call_id = said.id or self._id_of(choice, call, arguments)
@@ -277,9 +278,9 @@ class GeminiParser(Parser):
 
 def _unspeakable(part: Part) -> str | None:
     """What a part holds that has no event."""
-    if part.inline_data is not None or part.file_data is not None:
+    if is_there(part.inline_data) or is_there(part.file_data):
         return "a picture or a file"
-    if part.executable_code is not None or part.code_execution_result is not None:
+    if is_there(part.executable_code) or is_there(part.code_execution_result):
         return "code that it ran itself"
     return None
 

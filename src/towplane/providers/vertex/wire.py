@@ -32,9 +32,17 @@ __all__ = [
     "ToolConfig",
     "UsageMetadata",
     "Violation",
+    "is_there",
 ]
 
 Raw = msgspec.Raw
+ABSENT = msgspec.Raw(b"")
+"""msgspec takes no `Raw | None`; this is what stands where nothing came."""
+
+
+def is_there(raw: Raw) -> bool:
+    """Whether a field came with a value."""
+    return bool(raw) and raw != b"null"
 
 
 class Media(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -153,9 +161,9 @@ class FunctionCall(msgspec.Struct, rename="camel", gc=False):
     """A call that the model makes."""
 
     name: str = ""
-    args: Raw | None = None
+    args: Raw = ABSENT
     id: str | None = None
-    partial_args: Raw | None = None
+    partial_args: Raw = ABSENT
     will_continue: bool = False
 
 
@@ -166,10 +174,10 @@ class Part(msgspec.Struct, rename="camel", gc=False):
     thought: bool = False
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
-    inline_data: Raw | None = None
-    file_data: Raw | None = None
-    executable_code: Raw | None = None
-    code_execution_result: Raw | None = None
+    inline_data: Raw = ABSENT
+    file_data: Raw = ABSENT
+    executable_code: Raw = ABSENT
+    code_execution_result: Raw = ABSENT
 
 
 class _Content(msgspec.Struct, gc=False):
@@ -294,7 +302,7 @@ class Failure(msgspec.Struct):
     message: str | None = None
     status: str | None = None
     type: str | None = None
-    details: Raw | None = None
+    details: Raw = ABSENT
 
 
 class Response(msgspec.Struct, rename="camel", gc=False):
@@ -306,4 +314,4 @@ class Response(msgspec.Struct, rename="camel", gc=False):
     response_id: str = ""
     create_time: str = ""
     prompt_feedback: _PromptFeedback | None = None
-    error: Raw | None = None
+    error: Raw = ABSENT
