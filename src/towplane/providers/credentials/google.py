@@ -5,7 +5,8 @@ application-default login`) bills a project of its own, which goes along as a he
 """
 
 import calendar
-import warnings
+import os
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -67,15 +68,36 @@ def _issue(one: VertexCredential, reveal: Reveal, via: Via) -> Issued:
 def _load(auth: Any, one: VertexCredential, reveal: Reveal, hidden: list[str]) -> Any:
     if one.service_account is not None:
         account = load_extra("google.oauth2.service_account", "vertex")
-        try:
-            info = msgspec.json.decode(reveal(one.service_account), type=dict[str, object])
-        except msgspec.DecodeError:
-            raise ValueError("the key of a service account is a JSON object") from None
+        info = _decode(reveal(one.service_account))
         hidden.append(str(info.get("private_key", "")))
         return account.Credentials.from_service_account_info(info, scopes=[SCOPE])
     if one.federation is not None:
-        with warnings.catch_warnings():
-            # It warns of files that came from strangers; this one is the operator's.
-            warnings.simplefilter("ignore")
-            return auth.load_credentials_from_file(one.federation, scopes=[SCOPE])[0]
+        return _federation(_decode(Path(one.federation).read_text()))
+    named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if named:
+        info = _decode(Path(named).read_text())
+        if info.get("type") == "external_account":
+            return _federation(info)
     return auth.default(scopes=[SCOPE])[0]
+
+
+def _federation(info: dict[str, object]) -> Any:
+    """As `google.auth.default` chooses, but without its look-up of the project: that is a call to
+    another API, which this needs no right for, and the document names the project."""
+    if info.get("type") != "external_account":
+        raise ValueError("a federation configuration has the type external_account")
+    source = info.get("credential_source")
+    if info.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
+        kind = "google.auth.aws"
+    elif isinstance(source, dict) and "executable" in source:
+        kind = "google.auth.pluggable"
+    else:
+        kind = "google.auth.identity_pool"
+    return load_extra(kind, "vertex").Credentials.from_info(info, scopes=[SCOPE])
+
+
+def _decode(text: str) -> dict[str, object]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.DecodeError:
+        raise ValueError("it is not a JSON object") from None
