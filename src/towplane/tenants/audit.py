@@ -1,4 +1,4 @@
-"""Who changed a tenant or a key, when, and what it was before and after.
+"""Who changed a tenant, a key or a past cost, when, and what it was before and after.
 
 Works inside the transaction of the change, so that neither exists without the other. The laws:
 entries are only ever added; no secret and no digest is in one; the number of the last entry is the
@@ -10,11 +10,9 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from towplane.tenants.keys import KeyRecord, TenantRecord
-
 __all__ = ["Action", "AuditEntry", "entries", "note", "version"]
 
-Action = Literal["tenant-created", "key-created", "key-revoked", "key-rotated"]
+Action = Literal["tenant-created", "key-created", "key-revoked", "key-rotated", "usage-repriced"]
 _SECRET = ("digest", "retired")
 
 
@@ -27,7 +25,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who: `cli:USER`, `api`, `plane`."""
     action: Action
     subject: str
-    """The tenant's name or the key's public id."""
+    """The tenant's name, the key's public id, or `repricing/NUMBER`."""
     before: dict[str, object] | None
     after: dict[str, object] | None
 
@@ -38,8 +36,8 @@ def note(
     actor: str,
     action: Action,
     subject: str,
-    before: KeyRecord | TenantRecord | None,
-    after: KeyRecord | TenantRecord | None,
+    before: msgspec.Struct | None,
+    after: msgspec.Struct | None,
     now: float,
 ) -> None:
     """Add an entry."""
@@ -78,7 +76,7 @@ def entries(connection: sa.Connection, most: int) -> list[AuditEntry]:
     ]
 
 
-def _show(record: KeyRecord | TenantRecord | None) -> str | None:
+def _show(record: msgspec.Struct | None) -> str | None:
     if record is None:
         return None
     shown = msgspec.to_builtins(record)

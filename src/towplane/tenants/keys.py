@@ -85,6 +85,11 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"KeyRecord({self.id}, {self.tenant})"
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether its secret opens the door for as long as this record holds."""
+        return self.expires_at is None and self.revoked_at is None and not self.retired
+
     def state(self, now: float) -> Literal["active", "revoked", "expired"]:
         """Whether the key opens the door at `now`."""
         if self.revoked_at is not None and self.revoked_at <= now:

@@ -8,7 +8,7 @@ recovery takes only journals whose writer is dead, and doing it twice changes no
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -27,11 +27,14 @@ from towplane.tenants.journal.layout import (
 )
 from towplane.tenants.journal.reader import START, Batch, JournalReader, Position
 from towplane.tenants.ledger import usage as questions
+from towplane.tenants.ledger.capacity import capacity_uses
 from towplane.tenants.ledger.crash import request_of, settle_crashed
 from towplane.tenants.ledger.fold import apply, decode_opened
 from towplane.tenants.ledger.names import NamesBook
+from towplane.tenants.ledger.reprice import PricesOf, Repriced, RepricingWanted, reprice
 from towplane.tenants.ledger.schema import open_schema
 from towplane.tenants.ledger.usage import UsageBy, UsageRow
+from towplane.tenants.pricing.provisioned import CapacityUse
 from towplane.tenants.windows import Account
 
 __all__ = ["FoldResult", "Ledger", "Recovered"]
@@ -187,6 +190,21 @@ class Ledger:
         """What one worker has spent: what a coordinator takes from its leases when it died."""
         with self._database.read() as connection:
             return questions.spent_by_incarnation(connection, incarnation)
+
+    def reprice(
+        self, prices_of: PricesOf, wanted: RepricingWanted, *, now: float, apply: bool = False
+    ) -> Repriced:
+        """Price past attempts again, by the prices of their own moments; see `reprice`."""
+        return reprice(self._database, prices_of, wanted, now=now, apply=apply)
+
+    def capacity_uses(
+        self, targets: Sequence[str], *, since: str, until: str, only_marked: bool = False
+    ) -> list[CapacityUse]:
+        """What was used of targets that are paid for by the hour."""
+        with self._database.read() as connection:
+            return capacity_uses(
+                connection, targets, since=since, until=until, only_marked=only_marked
+            )
 
     def prune(self, before: float, most: int = 1000) -> int:
         """Remove at most `most` attempts opened before a time; the sums by day stay for good."""
