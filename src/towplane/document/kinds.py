@@ -49,9 +49,7 @@ def expectation(kind: inspect.Type) -> str:
             known = [str(value) for value in values]
             return known[0] if len(known) == 1 else f"one of {', '.join(known)}"
         case inspect.UnionType(types=types):
-            wanted = [
-                expectation(each) for each in types if not isinstance(each, inspect.NoneType)
-            ]
+            wanted = [expectation(each) for each in types if not isinstance(each, inspect.NoneType)]
             return " or ".join(dict.fromkeys(wanted))
         case inspect.StructType() | inspect.DictType():
             return "a mapping"
