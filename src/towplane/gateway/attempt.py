@@ -21,7 +21,6 @@ from towplane.parts.errors import (
     Unavailable,
     Upstream,
 )
-from towplane.providers.translation import prepare
 from towplane.tenants.events import Opened
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
-_PASSED_ON = (b"traceparent", b"tracestate", b"openai-beta")
+_PASSED_ON = frozenset((b"traceparent", b"tracestate", b"openai-beta"))
 """Headers of the client that the target gets to see."""
 _LIMITED_S = 1.0
 """A credential of several that was used too fast, and nobody said for how long."""
@@ -54,9 +53,10 @@ class Attempt:
         self.decision = decision
         self.target = target = decision.target
         assert x.route is not None
-        may_drop = x.route.info.drop_unsupported
-        self.call = prepare(x.ask, target.place, target.adapter, may_drop=may_drop)
-        self.credential = target.pick_credential(x.hall.now())
+        self.call = target.call_for(x.ask, x.route.info.drop_unsupported)
+        now = x.hall.now
+        self.started_at = self.ended_at = moment = now()
+        self.credential = target.pick_credential(moment)
         self.claimed, x.claimed = x.claimed, ()
         """Units of the provider's limits."""
         x.attempts += 1
@@ -65,7 +65,6 @@ class Attempt:
         self.connection: UpstreamConnection | None = None
         self._cancel_dial: Callable[[], None] | None = None
         self.phase: Phase = "connect"
-        self.started_at = self.ended_at = x.hall.now()
         self.sent_at = 0.0
         """Monotonic time at which the request went upstream; 0: it never did."""
         self.deadline = math.inf
@@ -163,22 +162,21 @@ class Attempt:
         x, target = self.x, self.target
         rendered = self.call.rendered
         fields = x.request.fields
-        trace = b""
-        for name in _PASSED_ON:
-            if name in fields:
-                trace += b"%b: %b\r\n" % (name, fields[name])
-        head = b"%bx-towplane-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
-            target.head_for(rendered, self.credential, x.hall.wall),
-            self.id.encode(),
-            trace,
-            len(rendered.body),
-        )
+        hall, body = x.hall, rendered.body
+        head = target.head_for(rendered, self.credential, hall.wall)
+        own = f"x-towplane-request-id: {self.id}\r\ncontent-length: {len(body)}\r\n".encode()
+        if _PASSED_ON.isdisjoint(fields):
+            head = b"%b%b\r\n" % (head, own)
+        else:
+            passed = (b"%b: %b\r\n" % (n, fields[n]) for n in sorted(_PASSED_ON) if n in fields)
+            head = b"%b%b%b\r\n" % (head, own, b"".join(passed))
         self.connection = connection
         self._cancel_dial = None
-        connection.send(self, head, rendered.body)
-        now = self.sent_at = x.hall.now()
+        connection.send(self, head, body)
+        clock = hall.now
+        now = self.sent_at = clock()
         if x.attempts == 1:
-            x.hall.counters.overhead.observe(now - x.request.received_at)
+            hall.counters.overhead.observe(now - x.request.received_at)
         assert x.route is not None
         self.phase = "first_token"
         self.deadline = now + x.route.info.timeouts.first_token_s if x.ask.stream else math.inf

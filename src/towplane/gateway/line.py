@@ -29,7 +29,7 @@ def walk(x: Exchange) -> Generator[None]:
             listing.answer(x)
             return
         x.ask = receive(operation, x.request.body, x.request.fields)
-        x.caller = x.hall.identify(x.request.fields)
+        x.caller = x.connection.identify(x.request.fields)
         resolve(x)
         while (short := admit(x)) is not None:
             yield from _units(x, short)

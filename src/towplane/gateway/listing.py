@@ -38,7 +38,7 @@ def answer(x: "Exchange") -> None:
             f"{path.decode('ascii', 'replace')} takes {allowed.decode()}.",
             reason="method-not-allowed",
         )
-    x.caller = x.hall.identify(x.request.fields)
+    x.caller = x.connection.identify(x.request.fields)
     models = [
         _Model(name, int(x.hall.loaded_at), x.hall.plane)
         for name in x.hall.routes

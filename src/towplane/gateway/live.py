@@ -5,7 +5,7 @@ counts and its retry budget. Knows no request and no client.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from towplane.gateway.admit import Account
 from towplane.gateway.counters import Edges, RouteCounters
@@ -15,10 +15,13 @@ from towplane.gateway.pool import TargetPool
 from towplane.gateway.tariff import DatedPrice, Dearest, find_price
 from towplane.parts.clock import Now
 from towplane.parts.errors import NoCredential
-from towplane.providers.adapter import Credential, Place, Rendered
+from towplane.providers.adapter import Call, Credential, Place, Reader, Rendered
 from towplane.providers.adapters import adapter_of
+from towplane.providers.ask import Ask
 from towplane.providers.credential_pool import CredentialPool
+from towplane.providers.dialects import dialect_of
 from towplane.providers.throttle import Throttle
+from towplane.providers.translation import prepare
 from towplane.routing.breaker import Breaker
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.spec import Slo
@@ -29,7 +32,8 @@ __all__ = ["ProviderState", "RouteState", "TargetState"]
 class TargetState:
     """One target as this worker sees it."""
 
-    __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "_throttles",
+    __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "_relays",
+                 "_throttles",
                  "adapter", "attempts", "breaker", "credentials", "failures", "has_limits",
                  "header_name", "host", "in_flight", "info", "place", "pool",
                  "provider")  # fmt: skip
@@ -61,6 +65,8 @@ class TargetState:
         host = f"[{info.host}]" if ":" in info.host else info.host
         self.host = host if info.port == default else f"{host}:{info.port}"
         self._heads: dict[str, bytes] = {}
+        self._relays: dict[str, Callable[[Ask, str], Reader]] = {}
+        """By operation: what reads the answer, where bytes pass through."""
         self._heads_for: Credential | None = None
         self._dated = DatedPrice(None, math.inf, -math.inf)
         self.has_limits = self.provider.account is not None or bool(self._throttles)
@@ -174,6 +180,18 @@ class TargetState:
         if not self._dated.since <= wall < self._dated.until:
             self._dated = find_price(self.info.prices, wall)
         return self._dated
+
+    def call_for(self, ask: Ask, may_drop: bool) -> Call:  # called for each attempt
+        """What goes up for `ask`, and the reader of its answer. Raises BadRequest."""
+        make_relay = self._relays.get(ask.operation.name)
+        if make_relay is not None:  # known to pass through: `prepare` would find the same
+            place = self.place
+            relay = make_relay(ask, place.target)
+            return Call(self.adapter.passthrough(ask, place), relay, True)
+        call = prepare(ask, self.place, self.adapter, may_drop=may_drop)
+        if call.is_native:
+            self._relays[ask.operation.name] = dialect_of(ask.operation.dialect).make_relay
+        return call
 
     def head_for(self, rendered: Rendered, credential: Credential | None, wall: Now) -> bytes:
         """A request's head up to what is different in each: made once where it can be."""

@@ -29,12 +29,13 @@ from towplane.tenants.pricing.questions import Question
 __all__ = [
     "Priced",
     "engine_entries",
+    "on_demand_entries",
     "priced_targets",
     "provider_entries",
     "question_of",
     "questions_of",
     "to_worker",
-    "unpriced_routes",
+    "unpriced_targets",
 ]
 
 _TELLS_PROVISIONED = frozenset({"vertex"})
@@ -80,17 +81,25 @@ def provider_entries(
     plane: Plane, provider: str, model: str, book: PriceBook = NO_BOOK
 ) -> tuple[PriceEntry, ...]:
     """The prices of a provider's model in time."""
+    entries = on_demand_entries(plane, provider, model, book)
     spec = plane.providers.get(provider)
-    if spec is None:
-        return ()
-    document = [_entry(price) for price in spec.prices.get(model, [])]
-    entries = merge(document, book.find(question_of(plane, provider, model)).entries)
-    if kind_of(spec) in _TELLS_PROVISIONED:
+    if spec is None or kind_of(spec) in _TELLS_PROVISIONED:
         return entries
     for capacity in spec.provisioned:
         if model in capacity.models:
             entries = _provision(entries, capacity)
     return entries
+
+
+def on_demand_entries(
+    plane: Plane, provider: str, model: str, book: PriceBook = NO_BOOK
+) -> tuple[PriceEntry, ...]:
+    """The same without regard to capacity that is paid for by the hour."""
+    spec = plane.providers.get(provider)
+    if spec is None:
+        return ()
+    document = [_entry(price) for price in spec.prices.get(model, [])]
+    return merge(document, book.find(question_of(plane, provider, model)).entries)
 
 
 def engine_entries(prices: Iterable[EnginePrice]) -> tuple[PriceEntry, ...]:
@@ -118,15 +127,14 @@ def priced_targets(plane: Plane, book: PriceBook = NO_BOOK) -> list[Priced]:
     return found
 
 
-def unpriced_routes(plane: Plane, book: PriceBook, at: float) -> dict[str, list[str]]:
-    """By route, the targets without a known price at a moment; routes without one are left out."""
-    lacking: dict[str, list[str]] = {}
+def unpriced_targets(plane: Plane, book: PriceBook, at: float) -> list[Priced]:
+    """The targets of routes whose price is unknown at a moment."""
+    found = []
     for priced in priced_targets(plane, book):
         entry = entry_at(priced.entries, at)
         if entry is None or entry.sheet is None:
-            for route in priced.routes:
-                lacking.setdefault(route, []).append(priced.target)
-    return lacking
+            found.append(priced)
+    return found
 
 
 def to_worker(entries: Iterable[PriceEntry]) -> tuple[PricedFrom, ...]:

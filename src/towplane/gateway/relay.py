@@ -191,9 +191,14 @@ class WholeRelay(Relay):
         return kept[0] if len(kept) == 1 else b"".join(kept)
 
     def read(self, payload: bytes, *, whole: bool) -> None:
+        status = self.attempt.status
+        if whole and not self._kept_bytes and status == 200:
+            self._kept.append(payload)  # in one read, as nearly all are
+            self._read_usage()
+            self.attempt.complete()
+            return
         self._kept.append(payload)
         self._kept_bytes += len(payload)
-        status = self.attempt.status
         if self._kept_bytes > _WHOLE_BYTES and not whole:
             if status is not None and status >= 400:
                 self._kept.clear()  # no error needs so many words: it is judged by its status

@@ -7,6 +7,7 @@ from towplane.providers.adapter import Losses, Parser, Place, Rendered
 from towplane.providers.ask import OPERATIONS, Ask, OperationName
 from towplane.providers.conversation.request import Conversation
 from towplane.providers.dialects import dialect_of
+from towplane.providers.dialects.chat.ask import body_for as chat_body
 from towplane.providers.dialects.chat.parse import make_parser as parser_of
 from towplane.providers.dialects.chat.render import ENGINES, render_chat
 
@@ -26,6 +27,8 @@ def is_native(operation: OperationName, place: Place) -> bool:
 
 def passthrough(ask: Ask, place: Place) -> Rendered:
     """The client's own request, with the model's name at this place."""
+    if ask.operation.dialect == "chat":
+        return Rendered(ask.operation.path, chat_body(ask, place.model))
     dialect = dialect_of(ask.operation.dialect)
     versions = tuple((name.decode(), said.decode()) for name, said in ask.version_headers.items())
     return Rendered(ask.operation.path, dialect.body_for(ask, place.model), versions)

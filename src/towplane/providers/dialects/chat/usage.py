@@ -53,6 +53,15 @@ class Usage(msgspec.Struct):
 
     def normal(self, service: str | None = None) -> normal.Usage:
         """In normal form; `service` is the answer's `service_tier`."""
+        if (
+            self.prompt_tokens_details is None
+            and self.completion_tokens_details is None
+            and not service
+            and self.total_tokens == self.prompt_tokens + (self.completion_tokens or 0)
+            and not (self.prompt_cache_hit_tokens or self.cached_tokens)
+            and not self.cache_creation_input_tokens
+        ):
+            return normal.Usage(self.prompt_tokens, self.completion_tokens or 0)  # most engines
         of_input = self.prompt_tokens_details or _NO_INPUT
         of_output = self.completion_tokens_details or _NO_OUTPUT
         cached = of_input.cached_tokens or self.prompt_cache_hit_tokens or self.cached_tokens or 0
