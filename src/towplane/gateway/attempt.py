@@ -21,6 +21,7 @@ from towplane.parts.errors import (
     Unavailable,
     Upstream,
 )
+from towplane.providers.credential_pool import conceal
 from towplane.tenants.events import Opened
 
 if TYPE_CHECKING:
@@ -243,7 +244,12 @@ class Attempt:
         assert self.connection is not None
         target = self.target
         body = self.relay.body()
-        self._end(target.adapter.judge(status, self.connection.fields, body, target.info.name))
+        error = target.adapter.judge(status, self.connection.fields, body, target.info.name)
+        if self.credential is not None:
+            error.say = conceal(self.credential, error.say)
+            error.args = (error.say,)
+            error.body = conceal(self.credential, error.body.decode("latin-1")).encode("latin-1")
+        self._end(error)
 
     def finish_answer(self) -> None:
         """Write what was kept back until the attempt was accounted."""

@@ -21,6 +21,7 @@ from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.line import walk
 from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.messages import (
+    CredentialReport,
     EgressInfo,
     FromWorker,
     Granted,
@@ -261,6 +262,12 @@ class Hall:
             routes=[
                 RouteReport(model, route.turn + 1, route.retries.left(now))
                 for model, route in self.routes.items()
+            ],
+            credentials=[
+                CredentialReport(*standing)
+                for provider in self.providers.values()
+                for standing in provider.credentials.standings(now)
+                if standing.state != "ready"
             ],
         )
 

@@ -206,6 +206,16 @@ class TargetReport(msgspec.Struct, array_like=True):
     """Seconds for which it asked to be left alone."""
 
 
+class CredentialReport(msgspec.Struct, array_like=True):
+    """How one worker sees a credential that it does not use now."""
+
+    name: str
+    state: str
+    """`parked` or `missing`."""
+    reason: str
+    parked_s: float
+
+
 class RouteReport(msgspec.Struct, array_like=True):
     """How one worker stands with a route."""
 
@@ -225,6 +235,8 @@ class Reported(msgspec.Struct, tag="reported"):
     samples: list[Sample]
     targets: list[TargetReport]
     routes: list[RouteReport] = []
+    credentials: list[CredentialReport] = []
+    """Those that are not ready."""
 
 
 ToWorker = Snapshot | Granted | Recall | Report | Drain

@@ -12,11 +12,20 @@ from typing import NamedTuple
 
 from towplane.providers.adapter import Credential
 
-__all__ = ["CredentialPool", "CredentialStanding"]
+__all__ = ["CredentialPool", "CredentialStanding", "conceal"]
 
 _PARK_S = 30.0
 """A refused credential is tried again after this, doubled each time it is refused again."""
 _LONGEST_PARK_S = 600.0
+
+
+def conceal(credential: Credential, text: str) -> str:
+    """A provider's words without the secret that it was sent: some quote the key they refuse."""
+    secrets = [value.rpartition(" ")[2] for _, value in credential.headers]
+    for secret in (*secrets, *(credential.aws or ())[1:]):
+        if secret:
+            text = text.replace(secret, "…")
+    return text
 
 
 class CredentialStanding(NamedTuple):
@@ -93,6 +102,7 @@ class CredentialPool:
         """The provider refused it. Returns for how many seconds it is left alone."""
         before = self._parked.get(credential.name)
         seconds = _PARK_S if before is None else min(2 * before.seconds, _LONGEST_PARK_S)
+        reason = conceal(credential, reason)
         self._parked[credential.name] = _Parked(now + seconds, seconds, reason, credential)
         self._look_for_only()
         return seconds
