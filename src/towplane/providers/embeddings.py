@@ -8,13 +8,12 @@ import msgspec
 from towplane.parts.errors import BadRequest, ProtocolError
 from towplane.providers.adapter import Adapter, Call, Embeddings, Losses, Place, Reader
 from towplane.providers.ask import Ask, read_field
+from towplane.providers.dialects.chat.body import Body, count, refuse
 
 __all__ = ["prepare_embeddings", "read_embeddings_request"]
 
-_inputs = msgspec.json.Decoder(str | list[str] | list[int] | list[list[int]])
-_count = msgspec.json.Decoder(int | None)
-_text = msgspec.json.Decoder(str)
-_KNOWN = frozenset(("model", "input", "dimensions", "encoding_format", "user"))
+_inputs = msgspec.json.Decoder(str | list[str | int | list[int]])
+_WANTED = "text, a list of texts, token ids, or a list of those"
 
 
 class _Vector(msgspec.Struct):
@@ -50,7 +49,7 @@ def prepare_embeddings(ask: Ask, place: Place, adapter: Adapter, losses: Losses)
     rendered = adapter.render_embeddings(asked, place, losses)
     return Call(
         rendered,
-        _EmbeddingsReader(adapter, asked.encoding, ask.model),
+        _EmbeddingsReader(adapter, asked, ask.model),
         is_native=False,
         content_type=b"application/json",
         dropped=tuple(losses.dropped),
@@ -59,34 +58,28 @@ def prepare_embeddings(ask: Ask, place: Place, adapter: Adapter, losses: Losses)
 
 def read_embeddings_request(fields: dict[str, msgspec.Raw]) -> Embeddings:
     """OpenAI's request in normal form. Raises BadRequest, naming the parameter."""
-    if "input" not in fields:
-        raise BadRequest("The body has no `input`.", param="input", reason="body-invalid")
-    given = read_field(_inputs, fields["input"], "input", "text, texts or token ids")
-    dimensions = fields.get("dimensions")
-    encoding = fields.get("encoding_format")
-    user = fields.get("user")
-    return Embeddings(
-        inputs=_as_list(given),
-        dimensions=None
-        if dimensions is None
-        else read_field(_count, dimensions, "dimensions", "a whole number"),
-        encoding="float"
-        if encoding is None
-        else read_field(_text, encoding, "encoding_format", "float or base64"),
-        user="" if user is None else read_field(_text, user, "user", "a string"),
-        extra={name: raw for name, raw in fields.items() if name not in _KNOWN},
-    )
+    body = Body(fields)
+    body.raw("model")
+    given = body.raw("input")
+    if given is None:
+        refuse("input", "is missing")
+    inputs = _as_list(read_field(_inputs, given, "input", _WANTED))
+    encoding = body.text("encoding_format") or "float"
+    if encoding not in ("float", "base64"):
+        refuse("encoding_format", "must be float or base64")
+    dimensions = body.take("dimensions", count, "a whole number")
+    return Embeddings(inputs, dimensions, encoding, body.text("user"), extra=body.left)
 
 
 class _EmbeddingsReader(Reader):
     """Makes OpenAI's answer of the provider's."""
 
-    __slots__ = ("_adapter", "_encoding", "_model")
+    __slots__ = ("_adapter", "_asked", "_model")
 
-    def __init__(self, adapter: Adapter, encoding: str, model: str) -> None:
+    def __init__(self, adapter: Adapter, asked: Embeddings, model: str) -> None:
         super().__init__()
         self._adapter = adapter
-        self._encoding = encoding
+        self._asked = asked
         self._model = model
 
     def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:  # noqa: ARG002  # never called
@@ -96,8 +89,14 @@ class _EmbeddingsReader(Reader):
         assert self._adapter.read_embeddings is not None
         answer = self._adapter.read_embeddings(body)
         self.usage = answer.usage
+        if len(answer.vectors) != len(self._asked.inputs):
+            raise ProtocolError(
+                "The target answered with another number of vectors than it was given texts.",
+                reason="upstream-protocol",
+            )
+        packs = self._asked.encoding == "base64"
         vectors = [
-            _Vector(place, _pack(vector) if self._encoding == "base64" else vector)
+            _Vector(place, _pack(vector) if packs else vector)
             for place, vector in enumerate(answer.vectors)
         ]
         tokens = answer.usage.input if answer.usage is not None else None
@@ -109,14 +108,16 @@ class _EmbeddingsReader(Reader):
         return False
 
 
-def _as_list(
-    given: str | list[str] | list[int] | list[list[int]],
-) -> list[str] | list[list[int]]:
+def _as_list(given: str | list[str | int | list[int]]) -> list[str] | list[list[int]]:
+    """Several texts, each as words or as tokens; a list of numbers is one text."""
     if isinstance(given, str):
         return [given]
-    if given and isinstance(given[0], int):
-        return [given]  # type: ignore[list-item]  # all of them are, by the decoder's union
-    return given
+    texts = [one for one in given if isinstance(one, str)]
+    tokens = [one for one in given if isinstance(one, int)]
+    lists = [one for one in given if isinstance(one, list)]
+    if not given or len(given) not in (len(texts), len(tokens), len(lists)):
+        refuse("input", f"must be {_WANTED}")
+    return texts or lists or [tokens]
 
 
 def _pack(vector: list[float]) -> str:

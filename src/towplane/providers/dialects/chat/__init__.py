@@ -5,11 +5,12 @@ from towplane.providers.dialects.chat.errors import error_body, error_event
 from towplane.providers.dialects.chat.parse import make_parser
 from towplane.providers.dialects.chat.read import read
 from towplane.providers.dialects.chat.relay import make_relay
-from towplane.providers.dialects.chat.render import ENGINES, OPENAI, Accepts, render_chat
+from towplane.providers.dialects.chat.render import ENGINES, GOOGLE, OPENAI, Accepts, render_chat
 from towplane.providers.dialects.chat.write import make_writer
 
 __all__ = [
     "ENGINES",
+    "GOOGLE",
     "OPENAI",
     "Accepts",
     "body_for",

@@ -178,7 +178,7 @@ class Choice:
 
     def turn_to(self, part: Literal["", "text", "thought"], out: list[bytes]) -> None:
         """Another part begins: what waited for the end of this one is written."""
-        if self._cited:
+        if self._cited and (self.part == "text" or not part):
             self._write_citations(out)
         self._thought.clear()
         self._text_start = self.length

@@ -34,7 +34,7 @@ from towplane.providers.conversation.request import (
     ToolResult,
 )
 
-__all__ = ["ENGINES", "OPENAI", "Accepts", "render_chat"]
+__all__ = ["ENGINES", "GOOGLE", "OPENAI", "Accepts", "render_chat"]
 
 Fields = dict[str, object]
 
@@ -51,8 +51,10 @@ class Accepts(NamedTuple):
     """Documents as parts; otherwise only as text."""
     thoughts: bool = False
     """`reasoning_content` of earlier turns."""
-    signatures: bool = False
-    """`thinking_blocks`, and Google's `extra_content` on calls."""
+    thinking_blocks: bool = False
+    """Thoughts with their signatures, as LiteLLM and this plane take them."""
+    google_signatures: bool = False
+    """Google's `extra_content` on calls."""
     cache_marks: bool = False
     """`cache_control`, in Anthropic's form."""
     extra: frozenset[str] = frozenset()
@@ -66,6 +68,8 @@ OPENAI = Accepts(
 )
 ENGINES = Accepts(limit="max_tokens", top_k=True, developer=False, files=False, thoughts=True)
 """vLLM, SGLang, llama.cpp, LMDeploy, Ollama and services that are built on them."""
+GOOGLE = Accepts(limit="max_tokens", files=False, google_signatures=True)
+"""Gemini's OpenAI-compatible endpoints."""
 
 _MODES = {"auto": "auto", "none": "none", "any": "required"}
 _FORMS = {"text": "text", "json": "json_object"}
@@ -178,7 +182,7 @@ class _Rendering:
         fields: Fields = {}
         if spoken and self._accepts.thoughts:
             fields["reasoning_content"] = spoken
-        if self._accepts.signatures:
+        if self._accepts.thinking_blocks:
             blocks = [_block(one) for one in thoughts if isinstance(one, Redacted) or one.signature]
             if blocks:
                 fields["thinking_blocks"] = blocks
@@ -245,7 +249,7 @@ class _Rendering:
     def _call(self, part: ToolCall) -> Fields:
         function = {"name": part.name, "arguments": part.arguments}
         call: Fields = {"id": part.id, "type": "function", "function": function}
-        if part.signature and self._accepts.signatures:
+        if part.signature and self._accepts.google_signatures:
             call["extra_content"] = {"google": {"thought_signature": part.signature}}
         return self._marked(call, part.cache)
 

@@ -92,6 +92,9 @@ _WORDINGS: tuple[tuple[re.Pattern[str], type[Upstream]], ...] = (
 """By the message in lower case, where the word says nothing; only for errors that blame the caller,
 and those of streams."""
 
+_NO_MODEL = re.compile(r"\bmodel\b.*(does not exist|not found)")
+"""Of a 404: vLLM, SGLang, Ollama."""
+
 _REASONS: dict[type[Upstream], str] = {
     ContextTooLong: "upstream-context-too-long",
     QuotaExhausted: "upstream-quota-exhausted",
@@ -202,6 +205,8 @@ def _class_of(said: Said, status: int | None) -> type[Upstream]:
             return kind
     if status is None or 400 <= status < 500:
         message = said.message.lower()
+        if status == 404 and _NO_MODEL.search(message):
+            return Unavailable
         for wording, kind in _WORDINGS:
             if wording.search(message):
                 return kind
