@@ -97,6 +97,10 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
     if attempt.claimed:
         give_back(attempt, tokens_in + tokens_out)
     target.attempts += 1
+    if was_ok:
+        target.seconds.observe(ended_at - attempt.sent_at)
+    if first_at:
+        target.ttft.observe(first_at - attempt.sent_at)
     counters.attempts[(model, target.info.name, attempt.decision.cause, outcome)] += 1
 
 

@@ -241,6 +241,8 @@ class Hall:
             is_open = target.breaker.state == "open"
             samples += (
                 Sample("towplane_target_inflight", (name,), float(target.in_flight)),
+                target.ttft.sample("towplane_target_ttft_seconds", (name,)),
+                target.seconds.sample("towplane_target_seconds", (name,)),
                 Sample("towplane_breakers_open", (name,), float(is_open)),
                 Sample("towplane_breaker_trips_total", (name,), float(target.breaker.trips)),
             )

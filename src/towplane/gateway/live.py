@@ -8,11 +8,12 @@ import math
 from collections.abc import Callable, Mapping
 
 from towplane.gateway.admit import Account
-from towplane.gateway.counters import Edges, RouteCounters
+from towplane.gateway.counters import Edges, Histogram, RouteCounters
 from towplane.gateway.dial import forwarding
 from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
 from towplane.gateway.tariff import DatedPrice, Dearest, find_price
+from towplane.monitoring.catalogue import CATALOGUE
 from towplane.parts.clock import Now
 from towplane.parts.errors import NoCredential
 from towplane.providers.adapter import Call, Credential, Place, Reader, Rendered
@@ -36,7 +37,7 @@ class TargetState:
                  "_throttles",
                  "adapter", "attempts", "breaker", "credentials", "failures", "has_limits",
                  "header_name", "host", "in_flight", "info", "place", "pool",
-                 "provider")  # fmt: skip
+                 "provider", "seconds", "ttft")  # fmt: skip
 
     def __init__(
         self, info: TargetInfo, pool: TargetPool, breaker: Breaker, provider: "ProviderState"
@@ -50,6 +51,8 @@ class TargetState:
         """Until when a credential must not be used here, by its name."""
         self.breaker = breaker
         self.in_flight = 0
+        self.ttft = Histogram(CATALOGUE["towplane_target_ttft_seconds"].edges)
+        self.seconds = Histogram(CATALOGUE["towplane_target_seconds"].edges)
         self.attempts = 0
         self.failures = 0
         self._parked_until = 0.0

@@ -221,6 +221,23 @@ _FAMILIES = (
         "Attempts whose price is unknown. Unknown is not free.",
         ("model",),
     ),
+    # How each target does, whoever asked.
+    Family(
+        "towplane_target_ttft_seconds",
+        "histogram",
+        "From a request sent to a target to its first generated token; streamed answers only.",
+        ("target",),
+        "seconds",
+        TTFT_S,
+    ),
+    Family(
+        "towplane_target_seconds",
+        "histogram",
+        "From a request sent to a target to the end of its answer; whole answers only.",
+        ("target",),
+        "seconds",
+        REQUEST_S,
+    ),
     # What is going on right now.
     Family("towplane_inflight_requests", "gauge", "Requests being answered right now.", ("model",)),
     Family("towplane_queued_requests", "gauge", "Requests admitted that wait for a target."),
@@ -337,6 +354,29 @@ _FAMILIES = (
         "towplane_ledger_last_fold_timestamp_seconds",
         "gauge",
         "When the journal was last folded into the ledger.",
+        (),
+        "seconds",
+        plane=True,
+    ),
+    Family(
+        "towplane_unpriced_targets",
+        "gauge",
+        "Targets of a model whose price nobody knows: what they cost is not counted. Unknown is "
+        "not free.",
+        ("model",),
+        plane=True,
+    ),
+    Family(
+        "towplane_price_book_good",
+        "gauge",
+        "1: the price book answers and is not old; 0: it is missing, broken or old, and `towplane "
+        "status` says which. Absent where the document asks nothing of it.",
+        plane=True,
+    ),
+    Family(
+        "towplane_price_book_newest_timestamp_seconds",
+        "gauge",
+        "The last day on which a price in the price book changed: so new is it at least.",
         (),
         "seconds",
         plane=True,

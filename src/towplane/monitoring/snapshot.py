@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from towplane.monitoring.catalogue import CATALOGUE, rebucket
 from towplane.monitoring.series import Sample
 
-__all__ = ["Counted", "Histogram", "Snapshot", "snap"]
+__all__ = ["Counted", "Histogram", "Snapshot", "TargetCounted", "snap"]
 
 
 class Histogram:
@@ -58,6 +58,16 @@ class Counted:
 
 
 @dataclass(slots=True)
+class TargetCounted:
+    """Counters of one target since the plane started."""
+
+    outcomes: dict[str, float] = field(default_factory=dict)
+    """Attempts by outcome."""
+    ttft: Histogram = field(default_factory=lambda: Histogram("towplane_target_ttft_seconds"))
+    seconds: Histogram = field(default_factory=lambda: Histogram("towplane_target_seconds"))
+
+
+@dataclass(slots=True)
 class Snapshot:
     """What had been counted at a moment."""
 
@@ -67,6 +77,7 @@ class Snapshot:
     """Seconds since the epoch."""
     plane: Counted = field(default_factory=Counted)
     models: dict[str, Counted] = field(default_factory=dict)
+    targets: dict[str, TargetCounted] = field(default_factory=dict)
     queued: float | None = None
 
 
@@ -80,6 +91,9 @@ def snap(at: float, wall: float, samples: Iterable[Sample]) -> Snapshot:
             read = _READERS[sample.family]
             read(taken.plane, sample)
             read(taken.models.setdefault(sample.labels[0], Counted()), sample)
+        if sample.family in _TARGET_READERS:
+            place, look = _TARGET_READERS[sample.family]
+            look(taken.targets.setdefault(sample.labels[place], TargetCounted()), sample)
     return taken
 
 
@@ -129,3 +143,24 @@ _READERS = {
     "towplane_ttft_seconds": _ttft,
     "towplane_itl_seconds": _itl,
 }
+
+
+def _outcomes(into: TargetCounted, sample: Sample) -> None:
+    outcome = sample.labels[3]
+    into.outcomes[outcome] = into.outcomes.get(outcome, 0.0) + sample.value
+
+
+def _target_ttft(into: TargetCounted, sample: Sample) -> None:
+    into.ttft.add(sample)
+
+
+def _target_seconds(into: TargetCounted, sample: Sample) -> None:
+    into.seconds.add(sample)
+
+
+_TARGET_READERS = {
+    "towplane_attempts_total": (1, _outcomes),
+    "towplane_target_ttft_seconds": (0, _target_ttft),
+    "towplane_target_seconds": (0, _target_seconds),
+}
+"""By family: which label is the target, and what to do with the sample."""
