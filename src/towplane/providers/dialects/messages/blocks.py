@@ -87,9 +87,11 @@ class BlockBuilder:
         """One more event, of the only choice."""
         match event:
             case TextGrows(text=text) | RefusalGrows(text=text):
+                self._owed = ""
                 self._enter("text")
                 self._pieces.append(text)
             case ThoughtGrows(text=text):
+                self._owed = ""
                 self._enter("thinking")
                 self._pieces.append(text)
             case Signed(signature=signature):
@@ -114,6 +116,9 @@ class BlockBuilder:
                 self._enter("text")
                 self._sources.append(citation)
             case PartEnds():
+                if self._owed and not self._kind:  # a thought that is not shown
+                    self._blocks.append(("thinking", "", None, self._owed, []))
+                    self._owed = ""
                 self._leave()
 
     def blocks(self, *, is_cut: bool) -> list[AnswerBlock]:

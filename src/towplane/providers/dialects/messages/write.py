@@ -113,7 +113,7 @@ class MessagesWriter(Writer):
         self._open = ""
         """What is open: text, thinking, tool; empty: nothing."""
         self._owed = ""
-        """A signature for the call that comes."""
+        """A signature without a thought: of the call that comes, or of a part that ends now."""
         self._calls = 0
         self._tokens = 0
         self._usage: Usage | None = None
@@ -166,9 +166,11 @@ class MessagesWriter(Writer):
         self._note(event)
         match event:
             case TextGrows(text=text) | RefusalGrows(text=text):
+                self._owed = ""
                 self._enter("text", _EMPTY_TEXT, out)
                 out.append(_TEXT % (self._index, _encode(text)))
             case ThoughtGrows(text=text):
+                self._owed = ""
                 self._enter("thinking", _EMPTY_THINKING, out)
                 out.append(_THINKING % (self._index, _encode(text)))
             case Signed(signature=signature):
@@ -189,6 +191,9 @@ class MessagesWriter(Writer):
                 self._enter("text", _EMPTY_TEXT, out)
                 out.append(_CITATION % (self._index, bytes(citation)))
             case PartEnds():
+                if self._owed and not self._open:  # a thought that is not shown
+                    self._sign(self._owed, out)
+                    self._owed = ""
                 self._close(out)
 
     def _note(self, event: Event) -> None:
@@ -224,10 +229,14 @@ class MessagesWriter(Writer):
         self._owed = ""
         self._close(out)
         if signature:
-            self._enter("thinking", _EMPTY_THINKING, out)
-            out.append(_SIGNATURE % (self._index, _encode(CALL_MARK + signature)))
-            self._close(out)
+            self._sign(CALL_MARK + signature, out)
         self._enter("tool", _encode(ToolBlock(event.id, event.name, NOTHING)), out)
+
+    def _sign(self, signature: str, out: list[bytes]) -> None:
+        """A thinking block that holds nothing but a signature."""
+        self._enter("thinking", _EMPTY_THINKING, out)
+        out.append(_SIGNATURE % (self._index, _encode(signature)))
+        self._close(out)
 
     def _enter(self, kind: str, block: bytes, out: list[bytes]) -> None:
         """Make sure that such a block is open."""
