@@ -45,6 +45,9 @@ _STORED = frozenset((  # openai 3.54.0 `types/responses/response_input_item_para
 """Kinds of items that have no normal form."""
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Mark(msgspec.Struct):
     mode: str = ""
 
@@ -52,13 +55,13 @@ class _Mark(msgspec.Struct):
 class _Item(msgspec.Struct):
     type: str | None = None
     role: str = ""
-    content: msgspec.Raw | None = None
+    content: msgspec.Raw = _ABSENT
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
     namespace: str | None = None
     arguments: str = "{}"
-    output: msgspec.Raw | None = None
+    output: msgspec.Raw = _ABSENT
     summary: list["_Words"] | None = None
     encrypted_content: str | None = None
 
@@ -158,7 +161,7 @@ class _Reader:
                 param=name,
                 reason="body-invalid",
             )
-        if item.content is None:
+        if item.content == _ABSENT:
             name = f"{where}.content"
             raise BadRequest(f"`{name}` is missing.", param=name, reason="body-invalid")
         parts = self._parts(item.content, f"{where}.content")
@@ -183,7 +186,7 @@ class _Reader:
         self._made(parts)
 
     def _result(self, item: _Item, where: str) -> None:
-        if not item.call_id or item.output is None:
+        if not item.call_id or item.output == _ABSENT:
             name = f"{where}.{'output' if item.call_id else 'call_id'}"
             raise BadRequest(f"`{name}` is missing.", param=name, reason="body-invalid")
         known: list[Text | Image | Document] = []
@@ -204,7 +207,7 @@ class _Reader:
 
     def _reasoning(self, item: _Item, where: str) -> None:
         said = item.summary or []
-        if not said and item.content is not None:  # open models: the thoughts themselves
+        if not said and item.content != _ABSENT:  # open models: the thoughts themselves
             name = f"{where}.content"
             said = read_field(_thoughts, item.content, name, "a list of thoughts") or []
         words = "\n\n".join(one.text for one in said)

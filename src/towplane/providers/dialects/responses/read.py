@@ -68,7 +68,7 @@ class _Function(msgspec.Struct):
     type: str = ""
     name: str = ""
     description: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
     strict: bool | None = None
 
 
@@ -208,7 +208,7 @@ def _tools(fields: dict[str, msgspec.Raw], extra: dict[str, msgspec.Raw]) -> lis
         schema = tool.parameters
         tools.append(
             Tool(tool.name, tool.description or "", strict=tool.strict)
-            if schema is None or schema == _NULL
+            if schema == _NULL
             else Tool(tool.name, tool.description or "", schema, strict=tool.strict)
         )
     return tools
