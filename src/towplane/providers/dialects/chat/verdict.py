@@ -39,6 +39,7 @@ _CLASSES: dict[str, type[Upstream]] = {
     "billing_hard_limit_reached": QuotaExhausted,
     "billing_not_active": QuotaExhausted,
     "billing_error": QuotaExhausted,
+    "exceeded_current_quota_error": QuotaExhausted,  # Moonshot
     "payment_required": QuotaExhausted,
     "insufficient_balance": QuotaExhausted,
     "content_filter": Filtered,  # Azure
@@ -201,8 +202,8 @@ def broken(word: str, target: str) -> Upstream:
 def _class_of(said: Said, status: int | None) -> type[Upstream]:
     for word in said.words:
         kind = _CLASSES.get(word.lower())
-        if kind is not None and not (kind is ServerError and status is not None and status < 500):
-            return kind
+        if kind is not None and (kind is not ServerError or status is None):
+            return kind  # of a failed server the status says more than its word
     if status is None or 400 <= status < 500:
         message = said.message.lower()
         if status == 404 and _NO_MODEL.search(message):
