@@ -5,6 +5,7 @@ figures of processes come in from `api.processes`.
 """
 
 import platform
+from datetime import UTC, datetime, time
 
 from towplane.api.views import PlaneStatus
 from towplane.monitoring.catalogue import LABELS
@@ -22,6 +23,7 @@ def signals(status: PlaneStatus) -> list[Sample]:
         *_targets(status),
         *_slos(status),
         *_ledger(status),
+        *_prices(status),
     ]
 
 
@@ -92,4 +94,20 @@ def _ledger(status: PlaneStatus) -> list[Sample]:
     if ledger.last_fold is not None:
         name = "towplane_ledger_last_fold_timestamp_seconds"
         found.append(Sample(name, (), ledger.last_fold.timestamp()))
+    return found
+
+
+def _prices(status: PlaneStatus) -> list[Sample]:
+    prices = status.prices
+    lacking = {route.model: 0 for route in status.routes}
+    for unpriced in prices.unpriced:
+        for model in unpriced.routes:
+            lacking[model] = lacking.get(model, 0) + 1
+    found = [Sample("towplane_unpriced_targets", (model,), n) for model, n in lacking.items()]
+    if prices.book or prices.complaint:
+        found.append(Sample("towplane_price_book_good", (), float(not prices.complaint)))
+    if prices.newest is not None:
+        midnight = datetime.combine(prices.newest, time(), UTC)
+        name = "towplane_price_book_newest_timestamp_seconds"
+        found.append(Sample(name, (), midnight.timestamp()))
     return found

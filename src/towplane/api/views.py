@@ -27,6 +27,7 @@ __all__ = [
     "Now",
     "PlaneStatus",
     "PlaneView",
+    "PricesView",
     "RouteExplanation",
     "RouteView",
     "Slos",
@@ -34,6 +35,7 @@ __all__ = [
     "TargetView",
     "TenancyView",
     "TenantRow",
+    "UnpricedView",
     "UsageBy",
     "UsageQuery",
     "UsageRow",
@@ -166,6 +168,28 @@ class LedgerView(Struct, kw_only=True):
     bad_lines: int = 0
 
 
+class UnpricedView(Struct, kw_only=True):
+    """A target whose price nobody knows."""
+
+    target: str
+    """`PROVIDER/MODEL`, or the name of an engine."""
+    routes: list[str]
+    is_managed: bool
+    """A managed API, which sends a bill."""
+
+
+class PricesView(Struct, kw_only=True):
+    """Which prices are unknown, and what the price book is worth."""
+
+    unpriced: list[UnpricedView] = []
+    book: str = ""
+    """Name and version of the price book; empty: there is none, or nothing is asked of it."""
+    newest: date | None = None
+    """The last day on which a price in it changed; None: not known."""
+    complaint: str = ""
+    """What is wrong with the book; empty: nothing."""
+
+
 class PlaneStatus(Struct, kw_only=True):
     """The plane as it stands."""
 
@@ -184,6 +208,7 @@ class PlaneStatus(Struct, kw_only=True):
     targets: list[TargetView] = []
     routes: list[RouteView] = []
     ledger: LedgerView = field(default_factory=LedgerView)
+    prices: PricesView = field(default_factory=PricesView)
 
 
 class TenantRow(Struct, kw_only=True):

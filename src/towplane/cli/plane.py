@@ -34,6 +34,7 @@ from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError
 from towplane.document.resolve import resolve_secrets
 from towplane.document.watch import watch_document
+from towplane.gateway.price_lists import questions_of
 from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
@@ -42,6 +43,7 @@ from towplane.tenants.accounts import Accounts
 from towplane.tenants.first_key import ensure_first_key
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.ledger import Ledger
+from towplane.tenants.pricing.book import NO_BOOK, PriceBook, open_book
 from towplane.tenants.windows import Account
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ POLL_S = 0.1
 REPORT_S = 1.0
 _REPORTS_PER_LAG = 5  # measuring the lag reads what it counts
 PRUNE_S = 600.0
+PRICES_S = 3600.0
+"""How often the price book is looked at: somebody may have installed a newer one."""
 _PRUNE_STEPS = 1000
 _COLLECT_AFTER = 20_000  # objects; a fold makes and frees that many
 
@@ -88,6 +92,7 @@ class RunningPlane:
         self._keys: list[KeyRecord] = []
         self._accounts_version = -1
         self.replicas: tuple[ReplicaStatus, ...] = ()
+        self.book = NO_BOOK
         self._snapshots = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._is_open = False
@@ -107,15 +112,17 @@ class RunningPlane:
 
     async def start(self) -> None:
         """Open everything; returns when the serving port answers. Raises PlaneError."""
+        opening = asyncio.create_task(self._open_price_book(self.plane))  # beside what follows
         self._open_books()
         self.fleet.keep_books(spent=self._spent, recover=self._recover)
         await asyncio.gather(self.controller.start(), self._credentials.start())
+        self.book = await opening
         self._push()
         await self.fleet.serving()
         self._is_open = True
         for work in (
             self._folding, self._polling, self._reporting, self._pruning, self._renewing,
-            self._credentials.renewing, self._credentials.watching,
+            self._credentials.renewing, self._credentials.watching, self._reading_prices,
         ):  # fmt: skip
             self._run(work())
 
@@ -186,6 +193,7 @@ class RunningPlane:
             )
         secrets = await asyncio.to_thread(resolve_secrets, document, os.environ)
         check_certificates(new)
+        self.book = await self._open_price_book(new)
         self._credentials.hold(new, secrets)
         self.plane = new
         self.document.applied(document)
@@ -250,6 +258,7 @@ class RunningPlane:
                 credentials=self._credentials.current(),
                 reveal=self._credentials.reveal,
                 replicas=self.replicas,
+                book=self.book,
             )
         )
 
@@ -360,6 +369,20 @@ class RunningPlane:
             with _logged("reading the renewed certificate"):
                 check_certificates(self.plane)
                 self._push()
+
+    async def _open_price_book(self, plane: Plane) -> PriceBook:
+        questions = questions_of(plane, self._clock.wall())
+        return await asyncio.to_thread(open_book, self.data_dir, questions)
+
+    async def _reading_prices(self) -> None:
+        """A newer price book takes effect, and a broken one is tried again."""
+        while True:
+            await asyncio.sleep(PRICES_S)
+            with _logged("reading the price book"):
+                before = self.book
+                self.book = await self._open_price_book(self.plane)
+                if (before.package, before.trouble) != (self.book.package, self.book.trouble):
+                    self._push()
 
     async def _watching(self) -> None:
         """Every new document takes effect, or is refused with all that is wrong with it."""

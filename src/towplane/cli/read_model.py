@@ -1,6 +1,6 @@
 """The running plane drawn as the structs of `api.views`. Pure: values in, values out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,12 @@ from towplane.api.views import (
     EngineView,
     LedgerView,
     PlaneStatus,
+    PricesView,
     RouteView,
     Slos,
     TargetState,
     TargetView,
+    UnpricedView,
     WorkerView,
 )
 from towplane.controller.status import ReplicaStatus
@@ -21,10 +23,12 @@ from towplane.document.load import Document
 from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError as Refusal
 from towplane.gateway.fleet import Fleet, WorkerStatus
+from towplane.gateway.price_lists import unpriced_targets
 from towplane.gateway.snapshot import provider_targets
 from towplane.parts.errors import PlaneError
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.tenants.ledger import FoldResult
+from towplane.tenants.pricing.book import PriceBook
 
 if TYPE_CHECKING:
     from towplane.cli.plane import RunningPlane
@@ -35,6 +39,7 @@ __all__ = [
     "error_of",
     "errors_of",
     "make_status",
+    "prices_view",
     "route_view",
 ]
 
@@ -137,6 +142,24 @@ def make_status(
         targets=_targets(plane, replicas, running.fleet),
         routes=[route_view(model, spec) for model, spec in plane.routing.items()],
         ledger=running.ledger_state.view(lag),
+        prices=prices_view(plane, running.book, datetime.now(UTC)),
+    )
+
+
+def prices_view(plane: Plane, book: PriceBook, at: datetime) -> PricesView:
+    """What is not known about prices at a moment."""
+    return PricesView(
+        unpriced=[
+            UnpricedView(
+                target=priced.target,
+                routes=list(priced.routes),
+                is_managed=priced.question is not None,
+            )
+            for priced in unpriced_targets(plane, book, at.timestamp())
+        ],
+        book=book.package,
+        newest=None if book.newest is None else date.fromisoformat(book.newest),
+        complaint=book.complaint(at.date().isoformat()),
     )
 
 

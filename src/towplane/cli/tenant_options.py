@@ -29,6 +29,7 @@ __all__ = [
     "say_limits",
     "say_models",
     "say_moment",
+    "user_name",
 ]
 
 Rpm = Annotated[str | None, typer.Option("--rpm", help="Requests per minute.")]
@@ -51,7 +52,7 @@ def open_accounts(file: Path) -> "Accounts":
     plane = load_file(file).plane
     data_dir = Path(plane.data_dir)
     return Accounts(
-        Database(data_dir / "ledger.sqlite"), data_dir, plane.tenants, actor=f"cli:{_user()}"
+        Database(data_dir / "ledger.sqlite"), data_dir, plane.tenants, actor=f"cli:{user_name()}"
     )
 
 
@@ -166,7 +167,8 @@ def _whole(unit: str, option: str, text: str | None) -> int | None:
     return None if text is None else int(read_unit(unit, option, text))
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who runs the command, for the audit."""
     import getpass
     import os
 

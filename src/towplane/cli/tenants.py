@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from towplane.cli import tenant_keys
+from towplane.cli import tenant_costs, tenant_keys, tenant_prices
 from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import ABSENT, Output
 from towplane.cli.tenant_options import (
@@ -36,12 +36,28 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-By = Literal["tenant", "key", "model", "target", "day"]
+By = Literal["tenant", "key", "model", "target", "day", "service"]
+
+_SPECIAL = {
+    "written": "cache_write_tokens",
+    "written 1h": "cache_write_1h_tokens",
+    "audio in": "audio_input_tokens",
+    "images in": "image_input_tokens",
+    "by tools": "tool_input_tokens",
+    "searches": "searches",
+    "reasoning": "reasoning_tokens",
+    "audio out": "audio_output_tokens",
+    "images out": "image_output_tokens",
+}
+"""Columns that are shown only if something is in them."""
 
 app = typer.Typer(
     name="tenants", no_args_is_help=True, help="The tenants of the plane: keys, limits, usage."
 )
 app.add_typer(tenant_keys.app, name="keys")
+app.add_typer(tenant_prices.app, name="prices")
+app.command("reprice")(tenant_costs.reprice)
+app.command("provisioned")(tenant_costs.provisioned)
 
 
 @app.command("create")
@@ -135,8 +151,11 @@ def usage(
     output.object(
         {"by": by, "rows": rows, "lag_events": lag, "bad_lines": bad, "lost_beginnings": orphans}
     )
+    special = {
+        word: field for word, field in _SPECIAL.items() if any(getattr(r, field) for r in rows)
+    }
     output.table(
-        [by, "requests", "attempts", "input", "cached", "output", "usage", "cost"],
+        [by, "requests", "attempts", "input", "cached", *special, "output", "usage", "cost"],
         [
             [
                 row.name,
@@ -144,6 +163,7 @@ def usage(
                 row.attempts,
                 row.input_tokens,
                 row.cached_input_tokens,
+                *(getattr(row, field) for field in special.values()),
                 row.output_tokens,
                 _say_kinds(row),
                 _say_cost(row),

@@ -44,6 +44,7 @@ def verdict(status: PlaneStatus, now: Now | None, at: datetime) -> list[Concern]
         *_routes(status),
         *_targets(status),
         *_ledger(status),
+        *_prices(status),
         *([*_age(now, at), *_traffic(now)] if now is not None else ()),
     ]
     return sorted(found, key=lambda concern: concern.level != "act")
@@ -101,6 +102,21 @@ def _ledger(status: PlaneStatus) -> list[Concern]:
     if ledger.lag_events is not None and ledger.lag_events > LAG_EVENTS_LOOK:
         say = f"The ledger is {ledger.lag_events:,} events behind the journal."
         found.append(Concern(level="look", say=say, part="ledger"))
+    return found
+
+
+def _prices(status: PlaneStatus) -> list[Concern]:
+    """Of a managed API a missing price is missing money; of an engine it is the vendor's choice."""
+    prices = status.prices
+    unpriced = [one.target for one in prices.unpriced if one.is_managed]
+    found = []
+    if unpriced:
+        named = ", ".join(unpriced[:3]) + (", …" if len(unpriced) > 3 else "")
+        say = f"No price is known for {named}: what it costs is not counted."
+        found.append(Concern(level="look", say=say, part="targets"))
+    if prices.complaint:
+        say = f"The price book needs somebody: {prices.complaint}."
+        found.append(Concern(level="look", say=say, part="targets"))
     return found
 
 

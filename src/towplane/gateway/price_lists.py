@@ -4,32 +4,28 @@ The composition of three rooms: sections of `providers` and `engines`, the price
 Pure. Knows no worker. The law: what neither says is unknown.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import inf
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from towplane.document.plane import Plane
 from towplane.engines.spec import EnginePrice
 from towplane.gateway.messages import PricedFrom
-from towplane.parts.usage import ServiceClass
+from towplane.gateway.price_sheets import engine_entry_of, entry_of, provision
 from towplane.providers.endpoints import kind_of
-from towplane.providers.spec import (
-    ClassSpec,
-    OpenAICompatibleSpec,
-    PriceSpec,
-    Provisioned,
-    TierSpec,
-)
+from towplane.providers.spec import OpenAICompatibleSpec
 from towplane.routing.spec import TargetSpec
-from towplane.tenants.prices import Rates, Sheet, Step, make_rates, plain_sheet, price_for
+from towplane.tenants.prices import plain_sheet, price_for
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook
 from towplane.tenants.pricing.entries import PriceEntry, entry_at, merge, moment_of
+from towplane.tenants.pricing.provisioned import Capacity
 from towplane.tenants.pricing.questions import Question
 
 __all__ = [
     "Priced",
+    "capacities_of",
     "engine_entries",
     "on_demand_entries",
+    "on_demand_prices",
     "priced_targets",
     "provider_entries",
     "question_of",
@@ -87,7 +83,7 @@ def provider_entries(
         return entries
     for capacity in spec.provisioned:
         if model in capacity.models:
-            entries = _provision(entries, capacity)
+            entries = provision(entries, capacity)
     return entries
 
 
@@ -98,13 +94,43 @@ def on_demand_entries(
     spec = plane.providers.get(provider)
     if spec is None:
         return ()
-    document = [_entry(price) for price in spec.prices.get(model, [])]
+    document = [entry_of(price) for price in spec.prices.get(model, [])]
     return merge(document, book.find(question_of(plane, provider, model)).entries)
+
+
+def on_demand_prices(
+    plane: Plane, provider: str, models: Iterable[str], book: PriceBook, day: str
+) -> dict[str, tuple[int, int]]:
+    """By model, what a token of input and of output costs on a day, where both are known."""
+    found: dict[str, tuple[int, int]] = {}
+    for model in models:
+        entry = entry_at(on_demand_entries(plane, provider, model, book), moment_of(day))
+        price = price_for(entry.sheet, 0) if entry is not None and entry.sheet is not None else None
+        if price is not None:
+            found[model] = (price.input, price.output)
+    return found
+
+
+def capacities_of(plane: Plane) -> Iterator[tuple[str, Capacity, bool]]:
+    """Each provider's capacity that is paid for by the hour, and whether answers tell what it
+    served."""
+    for name, provider in plane.providers.items():
+        for number, spec in enumerate(provider.provisioned):
+            capacity = Capacity(
+                name if len(provider.provisioned) == 1 else f"{name}/{number}",
+                tuple(spec.models),
+                spec.hourly,
+                spec.since,
+                spec.until,
+                spec.units,
+                spec.tpm,
+            )
+            yield name, capacity, kind_of(provider) in _TELLS_PROVISIONED
 
 
 def engine_entries(prices: Iterable[EnginePrice]) -> tuple[PriceEntry, ...]:
     """The prices of an engine in time."""
-    return merge([_engine_entry(price) for price in prices], ())
+    return merge([engine_entry_of(price) for price in prices], ())
 
 
 def priced_targets(plane: Plane, book: PriceBook = NO_BOOK) -> list[Priced]:
@@ -169,83 +195,3 @@ def _steps(plane: Plane, route: str) -> list[TargetSpec]:
     """The targets that a route names itself; those of a route it falls back to are that one's."""
     spec = plane.routing[route]
     return [*spec.targets, *(step for step in spec.fallback if isinstance(step, TargetSpec))]
-
-
-def _provision(entries: Sequence[PriceEntry], capacity: Provisioned) -> tuple[PriceEntry, ...]:
-    """The same prices, but nothing to pay by the token while the capacity is paid for."""
-    since = moment_of(capacity.since)
-    until = inf if capacity.until is None else moment_of(capacity.until)
-    first, after = entry_at(entries, since), entry_at(entries, until)
-    within = [entry for entry in entries if since < entry.since < until]
-    paid = [
-        PriceEntry(
-            max(since, entry.since) if entry is not None else since,
-            Sheet({}, _search_of(entry), is_provisioned=True),
-            "document",
-            capacity.source,
-            "paid for by the hour",
-        )
-        for entry in (first, *within)
-    ]
-    ended = [] if until == inf else [_resumed(after, until)]
-    return (
-        *(entry for entry in entries if entry.since < since),
-        *paid,
-        *ended,
-        *(entry for entry in entries if entry.since > until),
-    )
-
-
-def _search_of(entry: PriceEntry | None) -> int | None:
-    return entry.sheet.search if entry is not None and entry.sheet is not None else None
-
-
-def _resumed(entry: PriceEntry | None, at: float) -> PriceEntry:
-    if entry is None:
-        return PriceEntry(at, None, "document", note="the provisioned capacity has ended")
-    return entry._replace(since=at)
-
-
-def _entry(spec: PriceSpec) -> PriceEntry:
-    base = make_rates(
-        spec.input,
-        spec.output,
-        cached_input=spec.cached_input,
-        cache_write=spec.cache_write,
-        cache_write_1h=spec.cache_write_1h,
-        audio_input=spec.audio_input,
-        image_input=spec.image_input,
-        audio_output=spec.audio_output,
-        image_output=spec.image_output,
-    )
-    tiers = sorted(spec.tiers, key=lambda tier: tier.above)
-    classes: dict[ServiceClass, tuple[Step, ...]] = {
-        "standard": (Step(-1, base), *(Step(tier.above, _tier_rates(tier)) for tier in tiers))
-    }
-    for name, other in spec.classes.items():
-        steps = [Step(-1, _class_rates(other))]
-        if tiers:  # what a long request of this class costs, nobody has said
-            steps.append(Step(tiers[0].above, Rates()))
-        classes[name] = tuple(steps)
-    sheet = Sheet(classes, spec.search)
-    return PriceEntry(moment_of(spec.since), sheet, "document", spec.source)
-
-
-def _tier_rates(tier: TierSpec) -> Rates:
-    return make_rates(
-        tier.input,
-        tier.output,
-        cached_input=tier.cached_input,
-        cache_write=tier.cache_write,
-        cache_write_1h=tier.cache_write_1h,
-    )
-
-
-def _class_rates(spec: ClassSpec) -> Rates:
-    return make_rates(spec.input, spec.output, cached_input=spec.cached_input)
-
-
-def _engine_entry(spec: EnginePrice) -> PriceEntry:
-    rates = make_rates(spec.input, spec.output, cached_input=spec.cached_input)
-    sheet = Sheet({"standard": (Step(-1, rates),)})
-    return PriceEntry(moment_of(spec.since), sheet, "document", spec.source)

@@ -120,6 +120,12 @@ class ClassSpec(Section, frozen=True, kw_only=True):
     """Output tokens."""
     cached_input: TokenPrice | None = None
     """Absent: as `input`."""
+    cache_write: TokenPrice | None = None
+    """Absent: as `input`."""
+    cache_write_1h: TokenPrice | None = None
+    """Absent: as `cache_write`."""
+    tiers: list[TierSpec] = []
+    """Prices of long requests, ascending; absent where the model has some: unknown for them."""
 
 
 class PriceSpec(Section, frozen=True, kw_only=True):
@@ -168,6 +174,9 @@ class Provisioned(Section, frozen=True, kw_only=True):
     """The day on which it ends; absent: it goes on."""
     units: Count = 1
     """How many units that is, for the reports."""
+    tpm: Count | None = None
+    """Input tokens a minute that all of it can take, output counted at its weight; absent: an hour
+    in which anybody used it is shared out whole."""
     source: str = ""
     """Where the figure was read."""
 

@@ -14,6 +14,7 @@ from towplane.api.views import (
     LedgerView,
     NewKey,
     PlaneStatus,
+    PricesView,
     RouteExplanation,
     RouteView,
     Slos,
@@ -117,6 +118,7 @@ def a_status() -> PlaneStatus:
             ),
         ],
         ledger=LedgerView(lag_events=3, folded=74_120, last_fold=START - timedelta(seconds=1)),
+        prices=PricesView(book="genai-prices 0.2.3", newest=START.date() - timedelta(days=14)),
     )
 
 

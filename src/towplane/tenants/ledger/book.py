@@ -191,6 +191,14 @@ class Ledger:
         with self._database.read() as connection:
             return questions.spent_by_incarnation(connection, incarnation)
 
+    def targets(self) -> list[tuple[str, str]]:
+        """Every target that the ledger knows, with the name of its model there."""
+        with self._database.read() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT DISTINCT target, upstream_model FROM attempt_names ORDER BY 1, 2"
+            )
+            return [(row[0], row[1]) for row in rows]
+
     def reprice(
         self, prices_of: PricesOf, wanted: RepricingWanted, *, now: float, apply: bool = False
     ) -> Repriced:
