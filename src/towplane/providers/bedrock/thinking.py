@@ -28,6 +28,8 @@ _BUDGETS = {
     "max": 32_768,
 }
 _LEAST_BUDGET = 1_024
+_NEVER = re.compile(r"claude-(instant|v?[12]|3-(5|haiku|sonnet|opus))")
+"""Claude before 3.7 does not think."""
 _ALWAYS = re.compile(r"claude-(fable|mythos)")
 """Refuses to be told not to think."""
 _NOVA = {"minimal": "low", "xhigh": "high", "max": "high"}
@@ -55,7 +57,8 @@ def say_thinking(
     if not (is_off or reasoning.effort or reasoning.budget is not None):
         return False
     name = conversation.params.get("reasoning", "reasoning_effort")
-    match family.thinks:
+    thinks = "never" if _NEVER.search(base) else family.thinks
+    match thinks:
         case "claude" if is_off:
             if takes.thinks_unasked and _ALWAYS.search(base):
                 losses.lose(name, where="models that always think")

@@ -172,8 +172,9 @@ def _render_output(conversation: Conversation, losses: Losses, body: Block) -> N
         schema["name"] = output.name
     if output.description:
         schema["description"] = output.description
-    text_format = {"type": "json_schema", "structure": {"jsonSchema": schema}}
-    body["outputConfig"] = {"textFormat": text_format}
+    config = body.setdefault("outputConfig", {})
+    assert isinstance(config, dict)
+    config["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
 
 
 def _render_labels(conversation: Conversation, losses: Losses, body: Block) -> None:
