@@ -252,8 +252,9 @@ def _add_rest(
 
 def _lose_rest(conversation: Conversation, losses: Losses, where: str) -> None:
     """What Messages has no word for."""
+    if conversation.samples > 1:
+        losses.lose(_name(conversation, "samples", "n"), where=where)
     asked = {
-        "n": conversation.samples > 1,
         "seed": conversation.seed is not None,
         "presence_penalty": bool(conversation.presence_penalty),
         "frequency_penalty": bool(conversation.frequency_penalty),
