@@ -24,6 +24,20 @@ from towplane.providers.conversation.answer import (
     ThoughtGrows,
 )
 from towplane.providers.dialects.chat.finish import is_lossy, word_of
+from towplane.providers.dialects.chat.message import (
+    Annotation,
+    Call,
+    Extra,
+    Function,
+    Google,
+    Message,
+    Redacted,
+    Source,
+    Thinking,
+    ToldLogProbs,
+    UrlCitation,
+    WholeChoice,
+)
 
 __all__ = ["Choice"]
 
@@ -31,86 +45,7 @@ _encode = msgspec.json.Encoder().encode
 _UNSET = msgspec.UNSET
 
 
-class _Thinking(msgspec.Struct):
-    index: int | msgspec.UnsetType
-    type: str
-    thinking: str
-    signature: str
-
-
-class _Redacted(msgspec.Struct):
-    index: int | msgspec.UnsetType
-    type: str
-    data: str
-
-
-class _Source(msgspec.Struct):
-    """Of a citation in Anthropic's form, what OpenAI's has room for."""
-
-    url: str = ""
-    title: str | None = None
-
-
-class _UrlCitation(msgspec.Struct):
-    start_index: int
-    end_index: int
-    url: str
-    title: str
-
-
-class _Annotation(msgspec.Struct):
-    index: int | msgspec.UnsetType
-    type: str
-    url_citation: _UrlCitation
-
-
-class _Google(msgspec.Struct):
-    thought_signature: str
-
-
-class _Extra(msgspec.Struct):
-    google: _Google
-
-
-class _Function(msgspec.Struct):
-    name: str
-    arguments: str
-
-
-class _Call(msgspec.Struct):
-    index: int | msgspec.UnsetType
-    id: str
-    type: str
-    function: _Function
-    extra_content: _Extra | msgspec.UnsetType
-
-
-class _LogProbs(msgspec.Struct):
-    content: list[msgspec.Raw]
-    refusal: None = None
-
-
-class _Message(msgspec.Struct):
-    role: str
-    content: str | None
-    refusal: str | None
-    reasoning_content: str | msgspec.UnsetType
-    thinking_blocks: list[_Thinking | _Redacted] | msgspec.UnsetType
-    annotations: list[_Annotation] | msgspec.UnsetType
-    citations: list[msgspec.Raw] | msgspec.UnsetType
-    tool_calls: list[_Call] | msgspec.UnsetType
-
-
-class _Whole(msgspec.Struct):
-    index: int
-    message: _Message
-    logprobs: _LogProbs | None
-    finish_reason: str
-    stop_reason: str | msgspec.UnsetType
-    native_finish_reason: str | msgspec.UnsetType
-
-
-_source = msgspec.json.Decoder(_Source)
+_source = msgspec.json.Decoder(Source)
 
 
 class Choice:
@@ -160,12 +95,12 @@ class Choice:
         """Of the thought that runs."""
         self._signature = ""
         """Belongs to the call that begins next."""
-        self._blocks: list[_Thinking | _Redacted] = []
+        self._blocks: list[Thinking | Redacted] = []
         self._cited: list[msgspec.Raw] = []
         """Sources of the text that runs."""
-        self._annotations: list[_Annotation] = []
+        self._annotations: list[Annotation] = []
         self._citations: list[msgspec.Raw] = []
-        self._calls: list[_Call] = []
+        self._calls: list[Call] = []
         self._logprobs: list[msgspec.Raw] = []
 
     def begin(self) -> bytes:
@@ -208,7 +143,7 @@ class Choice:
             case Signed(signature):
                 self._sign(signature, out)
             case RedactedThought(data):
-                self._add_block(_Redacted(_UNSET, "redacted_thinking", data), out)
+                self._add_block(Redacted(_UNSET, "redacted_thinking", data), out)
             case RefusalGrows(text):
                 self._refusal.append(text)
                 out.append(self.chunk(b'{"refusal":%b}' % _encode(text)))
@@ -217,7 +152,7 @@ class Choice:
             case LogProbs(content):
                 if self._keeps:
                     self._logprobs += content
-                told = _encode(_LogProbs(content))
+                told = _encode(ToldLogProbs(content))
                 end = b'{},"logprobs":%b,"finish_reason":null}]%b' % (told, self._tail)
                 out.append(self._head + end)
             case PartEnds():
@@ -231,7 +166,7 @@ class Choice:
         """The choice in one piece."""
         text, refusal = "".join(self._text), "".join(self._refusal)
         is_silent = not text and bool(self._calls or refusal)
-        message = _Message(
+        message = Message(
             role="assistant",
             content=None if is_silent else text,
             refusal=refusal or None,
@@ -243,10 +178,10 @@ class Choice:
         )
         ended = self.ended or Ended("stop")
         return _encode(
-            _Whole(
+            WholeChoice(
                 index=self._index,
                 message=message,
-                logprobs=_LogProbs(self._logprobs) if self._logprobs else None,
+                logprobs=ToldLogProbs(self._logprobs) if self._logprobs else None,
                 finish_reason=word_of(ended, refused=bool(refusal)),
                 stop_reason=ended.stop_sequence or _UNSET,
                 native_finish_reason=ended.said if is_lossy(ended) else _UNSET,
@@ -259,8 +194,8 @@ class Choice:
         self.turn_to("", out)
         signature = event.signature or self._signature
         self._signature = ""
-        extra = _Extra(_Google(signature)) if signature else _UNSET
-        call = _Call(event.call, event.id, "function", _Function(event.name, ""), extra)
+        extra = Extra(Google(signature)) if signature else _UNSET
+        call = Call(event.call, event.id, "function", Function(event.name, ""), extra)
         out.append(self.chunk(b'{"tool_calls":[%b]}' % _encode(call)))
         if self._keeps:
             call.index = _UNSET
@@ -276,10 +211,10 @@ class Choice:
         if not self._thought:
             self._signature = signature
             return
-        self._add_block(_Thinking(_UNSET, "thinking", "".join(self._thought), signature), out)
+        self._add_block(Thinking(_UNSET, "thinking", "".join(self._thought), signature), out)
         self._thought.clear()
 
-    def _add_block(self, block: _Thinking | _Redacted, out: list[bytes]) -> None:
+    def _add_block(self, block: Thinking | Redacted, out: list[bytes]) -> None:
         block.index = len(self._blocks)
         out.append(self.chunk(b'{"thinking_blocks":[%b]}' % _encode(block)))
         if self._keeps:
@@ -294,8 +229,8 @@ class Choice:
                 self._citations.append(raw)
                 out.append(self.chunk(b'{"citations":[%b]}' % _numbered(raw, self._citations)))
                 continue
-            place = _UrlCitation(self._text_start, self.length, source.url, source.title or "")
-            note = _Annotation(len(self._annotations), "url_citation", place)
+            place = UrlCitation(self._text_start, self.length, source.url, source.title or "")
+            note = Annotation(len(self._annotations), "url_citation", place)
             out.append(self.chunk(b'{"annotations":[%b]}' % _encode(note)))
             if self._keeps:
                 note.index = _UNSET
@@ -306,7 +241,7 @@ class Choice:
         self.turn_to("", out)
         if self._signature:  # of no call: it goes back as a thought without words
             signature, self._signature = self._signature, ""
-            self._add_block(_Thinking(_UNSET, "thinking", "", signature), out)
+            self._add_block(Thinking(_UNSET, "thinking", "", signature), out)
         self.ended = ended
         word = word_of(ended, refused=bool(self._refusal))
         more = b""
@@ -318,11 +253,11 @@ class Choice:
         out.append(self._head + end)
 
 
-def _read_source(raw: msgspec.Raw) -> _Source:
+def _read_source(raw: msgspec.Raw) -> Source:
     try:
         return _source.decode(raw)
     except msgspec.DecodeError:
-        return _Source()
+        return Source()
 
 
 def _numbered(raw: msgspec.Raw, listed: list[msgspec.Raw]) -> bytes:

@@ -31,6 +31,15 @@ from towplane.providers.conversation.answer import (
     ThoughtGrows,
     Used,
 )
+from towplane.providers.dialects.chat.chunk import (
+    Block,
+    Call,
+    Choice,
+    Chunk,
+    Delta,
+    Function,
+    Piece,
+)
 from towplane.providers.dialects.chat.finish import BROKEN, FINISHES
 from towplane.providers.dialects.chat.template import Template, template_of
 from towplane.providers.dialects.chat.usage import Usage
@@ -43,100 +52,9 @@ LONGEST_EVENT = 4 * 1024 * 1024
 _LEARNS = 32
 """How often a template is looked for: for thoughts, text and some calls, and not for ever where no
 two chunks are alike."""
-_ABSENT = msgspec.Raw(b"")
 
 
-class _Google(msgspec.Struct):
-    thought_signature: str = ""
-
-
-class _Extra(msgspec.Struct):
-    google: _Google | None = None
-
-
-class _Function(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: str | dict[str, msgspec.Raw] | None = None
-
-
-class _Call(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-    extra_content: _Extra | None = None
-
-
-class _Block(msgspec.Struct):
-    type: str = ""
-    thinking: str | None = None
-    signature: str | None = None
-    data: str | None = None
-
-
-class _UrlCitation(msgspec.Struct):
-    url: str = ""
-    title: str | None = None
-
-
-class _Annotation(msgspec.Struct):
-    url_citation: _UrlCitation | None = None
-
-
-class _LogProbs(msgspec.Struct):
-    content: list[msgspec.Raw] | None = None
-
-
-class _Piece(msgspec.Struct):
-    """Of a list of parts (Mistral)."""
-
-    type: str = ""
-    text: str | None = None
-    thinking: "str | list[_Piece] | None" = None
-
-
-class _Delta(msgspec.Struct):
-    """What a chunk adds to a message, or a whole message."""
-
-    content: str | list[_Piece] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None
-    thinking_blocks: list[_Block] | None = None
-    annotations: list[_Annotation] | None = None
-    citations: list[msgspec.Raw] | None = None
-
-
-class _Choice(msgspec.Struct):
-    index: int | None = 0
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    text: str | None = None
-    logprobs: _LogProbs | None = None
-    finish_reason: str | None = None
-    stop_reason: str | int | None = None
-    """vLLM: the stop sequence, or the id of a token that stopped it."""
-
-
-class _XGroq(msgspec.Struct):
-    usage: msgspec.Raw = _ABSENT
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    id: str | None = None
-    model: str | None = None
-    created: int | float | None = None
-    usage: msgspec.Raw = _ABSENT
-    service_tier: str | None = None
-    error: msgspec.Raw = _ABSENT
-    object: str | None = None
-    message: msgspec.Raw = _ABSENT
-    x_groq: _XGroq | None = None
-
-
-class _Cited(msgspec.Struct):
+class _UrlCited(msgspec.Struct):
     """A citation with a URL in Anthropic's form."""
 
     url: str
@@ -161,7 +79,7 @@ class _State:
         self.ended = False
 
 
-_chunk = msgspec.json.Decoder(_Chunk)
+_chunk = msgspec.json.Decoder(Chunk)
 _usage = msgspec.json.Decoder(Usage)
 _encode = msgspec.json.Encoder().encode
 
@@ -278,7 +196,7 @@ class ChatParser(Parser):
         if is_said(usage):
             self._note_usage(usage, events)
 
-    def _read_choice(self, choice: _Choice, events: list[Event]) -> None:
+    def _read_choice(self, choice: Choice, events: list[Event]) -> None:
         index = choice.index or 0
         state = self._states.get(index)
         if state is None:
@@ -299,7 +217,7 @@ class ChatParser(Parser):
         state.ended = True
         events.append(self._ended(word, choice.stop_reason, state, index))
 
-    def _read_delta(self, delta: _Delta, index: int, state: _State, events: list[Event]) -> None:
+    def _read_delta(self, delta: Delta, index: int, state: _State, events: list[Event]) -> None:
         thought = delta.reasoning_content or delta.reasoning
         if thought:
             state.thinks_in_field = True
@@ -318,7 +236,7 @@ class ChatParser(Parser):
         for annotation in delta.annotations or ():
             source = annotation.url_citation
             if source is not None and source.url:
-                cited = _encode(_Cited(source.url, source.title or ""))
+                cited = _encode(_UrlCited(source.url, source.title or ""))
                 events.append(Cited(msgspec.Raw(cited), index))
         for citation in delta.citations or ():
             if bytes(memoryview(citation)[:1]) == b"{":
@@ -326,7 +244,7 @@ class ChatParser(Parser):
         for place, call in enumerate(delta.tool_calls or ()):
             _read_call(call, place, index, state, events)
         if delta.function_call is not None:
-            _read_call(_Call(0, None, delta.function_call), 0, index, state, events)
+            _read_call(Call(0, None, delta.function_call), 0, index, state, events)
 
     def _ended(self, word: str, stop: str | int | None, state: _State, index: int) -> Ended:
         reason: Finish = FINISHES.get(word, "other")
@@ -356,9 +274,9 @@ class ChatParser(Parser):
         raise ProtocolError(f"{self._target} {what}.", reason="upstream-protocol")
 
 
-def _read_call(call: _Call, place: int, index: int, state: _State, events: list[Event]) -> None:
+def _read_call(call: Call, place: int, index: int, state: _State, events: list[Event]) -> None:
     """A call begins where its index, or without one its id, is new."""
-    function = call.function or _Function()
+    function = call.function or Function()
     key: int | str = call.index if call.index is not None else (call.id or place)
     number = state.ids.get(key)
     if number is None:
@@ -376,7 +294,7 @@ def _read_call(call: _Call, place: int, index: int, state: _State, events: list[
         events.append(CallGrows(number, arguments, index))
 
 
-def _read_blocks(blocks: list[_Block], index: int, state: _State, events: list[Event]) -> None:
+def _read_blocks(blocks: list[Block], index: int, state: _State, events: list[Event]) -> None:
     """Signatures, and what was thought where no other field says so (LiteLLM and this plane)."""
     for block in blocks:
         if block.data:
@@ -387,7 +305,7 @@ def _read_blocks(blocks: list[_Block], index: int, state: _State, events: list[E
             events.append(Signed(block.signature, index))
 
 
-def _read_pieces(pieces: list[_Piece], index: int, events: list[Event]) -> None:
+def _read_pieces(pieces: list[Piece], index: int, events: list[Event]) -> None:
     for piece in pieces:
         if piece.text:
             events.append(TextGrows(piece.text, index))
