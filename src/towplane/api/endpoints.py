@@ -18,6 +18,7 @@ from towplane.api.views import (
     Now,
     PlaneStatus,
     PlaneView,
+    ProviderView,
     RouteExplanation,
     RouteView,
     TargetView,
@@ -69,6 +70,12 @@ class TargetList(Struct, kw_only=True):
     """All places that can answer."""
 
     targets: list[TargetView]
+
+
+class ProviderList(Struct, kw_only=True):
+    """All managed APIs and servers."""
+
+    providers: list[ProviderView]
 
 
 class RouteList(Struct, kw_only=True):
@@ -132,6 +139,10 @@ async def _targets(call: Call) -> TargetList:
     return TargetList(targets=call.view.status().targets)
 
 
+async def _providers(call: Call) -> ProviderList:
+    return ProviderList(providers=call.view.status().providers)
+
+
 async def _routes(call: Call) -> RouteList:
     return RouteList(routes=call.view.status().routes)
 
@@ -181,6 +192,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("GET", "/document", "The document in force", _document, DocumentView),
     Endpoint("GET", "/engines", "Replicas of the engines", _engines, EngineList),
+    Endpoint("GET", "/providers", "Managed APIs and their credentials", _providers, ProviderList),
     Endpoint("GET", "/targets", "Places that can answer", _targets, TargetList),
     Endpoint("GET", "/routing", "Models and their routes", _routes, RouteList),
     Endpoint(

@@ -17,6 +17,7 @@ from towplane.tenants.ledger import UsageBy, UsageRow
 from towplane.tenants.spec import Budget, Limits
 
 __all__ = [
+    "CredentialView",
     "DocumentError",
     "DocumentView",
     "EngineView",
@@ -28,6 +29,8 @@ __all__ = [
     "PlaneStatus",
     "PlaneView",
     "PricesView",
+    "ProviderLimitsView",
+    "ProviderView",
     "RouteExplanation",
     "RouteView",
     "Slos",
@@ -168,6 +171,50 @@ class LedgerView(Struct, kw_only=True):
     bad_lines: int = 0
 
 
+class CredentialView(Struct, kw_only=True):
+    """One credential of a provider; its secret is nowhere."""
+
+    name: str
+    """`PROVIDER#1`, in the order of the document."""
+    how: str
+    """The way to it: `key env:NAME`, `managed identity`, `instance role, role ARN`."""
+    state: Literal["ready", "parked", "missing"]
+    """`parked`: the provider refused it in at least one worker; `missing`: it cannot be had."""
+    reason: str = ""
+    parked_s: float | None = None
+    """Seconds until it is tried again."""
+    expires_at: datetime | None = None
+    """None: it lasts until its secret changes, or nobody says."""
+    refresh_at: datetime | None = None
+    """When it is got again."""
+
+
+class ProviderLimitsView(Struct, kw_only=True):
+    """What the document says that a provider allows; None: nothing."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    concurrency: int | None = None
+
+
+class ProviderView(Struct, kw_only=True):
+    """One managed API or server."""
+
+    name: str
+    kind: str
+    endpoint: str
+    via: str = ""
+    """The proxy and the pinned address, in words; empty: directly."""
+    state: Literal["ready", "degraded", "down", "unused"]
+    """`degraded`: some of its credentials or targets cannot be used; `down`: none can."""
+    reason: str = ""
+    targets: list[str] = []
+    """`PROVIDER/MODEL` of every route that uses it."""
+    limits: ProviderLimitsView = field(default_factory=ProviderLimitsView)
+    credentials: list[CredentialView] = []
+    """Empty: it asks for none."""
+
+
 class UnpricedView(Struct, kw_only=True):
     """A target whose price nobody knows."""
 
@@ -205,6 +252,7 @@ class PlaneStatus(Struct, kw_only=True):
     pid: int | None = None
     workers: list[WorkerView] = []
     engines: list[EngineView] = []
+    providers: list[ProviderView] = []
     targets: list[TargetView] = []
     routes: list[RouteView] = []
     ledger: LedgerView = field(default_factory=LedgerView)

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from towplane.cli import check, engines, init, routing, schema, status, tenants, up
+from towplane.cli import check, engines, init, providers, routing, schema, status, tenants, up
 from towplane.cli.output import Output
 from towplane.parts.errors import EXIT_DONE, EXIT_WORLD, PlaneError
 
@@ -33,6 +33,7 @@ app.command("schema")(schema.schema)
 app.command("up")(up.up)
 app.command("status")(status.status)
 app.add_typer(engines.app, name="engines")
+app.add_typer(providers.app, name="providers")
 app.add_typer(routing.app, name="routing")
 app.add_typer(tenants.app, name="tenants")
 

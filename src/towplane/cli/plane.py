@@ -85,7 +85,7 @@ class RunningPlane:
         self.ledger_state = views.LedgerState()
         self._clock = front.clock
         self._lock = front.lock
-        self._credentials = PlaneCredentials(
+        self.credentials = PlaneCredentials(
             self.plane, front.secrets, self._credentials_changed, front.clock
         )
         self._tenants: list[TenantRecord] = []
@@ -115,14 +115,14 @@ class RunningPlane:
         opening = asyncio.create_task(self._open_price_book(self.plane))  # beside what follows
         self._open_books()
         self.fleet.keep_books(spent=self._spent, recover=self._recover)
-        await asyncio.gather(self.controller.start(), self._credentials.start())
+        await asyncio.gather(self.controller.start(), self.credentials.start())
         self.book = await opening
         self._push()
         await self.fleet.serving()
         self._is_open = True
         for work in (
             self._folding, self._polling, self._reporting, self._pruning, self._renewing,
-            self._credentials.renewing, self._credentials.watching, self._reading_prices,
+            self.credentials.renewing, self.credentials.watching, self._reading_prices,
         ):  # fmt: skip
             self._run(work())
 
@@ -135,7 +135,7 @@ class RunningPlane:
         self._admin = AdminServer(
             self,
             listen=self.plane.admin.listen,
-            token=self._credentials.reveal(token) if token is not None else None,
+            token=self.credentials.reveal(token) if token is not None else None,
             pages=pages,
         )
         self.admin = await self._admin.start()
@@ -194,7 +194,7 @@ class RunningPlane:
         secrets = await asyncio.to_thread(resolve_secrets, document, os.environ)
         check_certificates(new)
         self.book = await self._open_price_book(new)
-        self._credentials.hold(new, secrets)
+        self.credentials.hold(new, secrets)
         self.plane = new
         self.document.applied(document)
         assert self._database is not None
@@ -255,8 +255,8 @@ class RunningPlane:
                 pepper=self._accounts.pepper,
                 tenants=self._tenants,
                 keys=self._keys,
-                credentials=self._credentials.current(),
-                reveal=self._credentials.reveal,
+                credentials=self.credentials.current(),
+                reveal=self.credentials.reveal,
                 replicas=self.replicas,
                 book=self.book,
             )
@@ -353,6 +353,7 @@ class RunningPlane:
         for turn in itertools.count():
             await asyncio.sleep(REPORT_S)
             await self.fleet.report()
+            self.credentials.refused(self.fleet.refused_credentials())
             if turn % _REPORTS_PER_LAG == 0:
                 with _logged("measuring the ledger's lag"):
                     self._lag = await asyncio.to_thread(self.ledger.lag)

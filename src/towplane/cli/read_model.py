@@ -18,6 +18,7 @@ from towplane.api.views import (
     UnpricedView,
     WorkerView,
 )
+from towplane.cli.provider_view import provider_views
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
 from towplane.document.plane import Plane
@@ -128,6 +129,7 @@ def make_status(
 ) -> PlaneStatus:
     """The plane as it stands."""
     plane = running.plane
+    targets = _targets(plane, replicas, running.fleet)
     return PlaneStatus(
         plane=plane.plane,
         tier=plane.tier,
@@ -139,7 +141,8 @@ def make_status(
         pid=running.pid,
         workers=[_worker(worker) for worker in running.fleet.workers],
         engines=[_engine(replica) for replica in replicas],
-        targets=_targets(plane, replicas, running.fleet),
+        providers=provider_views(plane, targets, running.fleet, running.credentials.states),
+        targets=targets,
         routes=[route_view(model, spec) for model, spec in plane.routing.items()],
         ledger=running.ledger_state.view(lag),
         prices=prices_view(plane, running.book, datetime.now(UTC)),

@@ -145,6 +145,16 @@ class Fleet:
         for life in self._lives.values():
             self._send(life, snapshot)
 
+    def refused_credentials(self) -> set[str]:
+        """Names of those that some provider refuses now, as the workers last said."""
+        return {
+            credential.name
+            for worker in self.workers
+            if worker.report is not None
+            for credential in worker.report.credentials
+            if credential.state == "parked"
+        }
+
     def incarnations(self) -> list[str]:
         """The names of the living workers' journals."""
         return [life.incarnation for life in self._lives.values() if life.incarnation]

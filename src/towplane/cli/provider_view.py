@@ -1,0 +1,135 @@
+"""The providers of a plane drawn as the structs of `api.views`. Pure: values in, values out."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from towplane.api.views import CredentialView, ProviderLimitsView, ProviderView, TargetView
+from towplane.document.plane import Plane
+from towplane.gateway.fleet import Fleet
+from towplane.gateway.messages import CredentialReport
+from towplane.gateway.snapshot import provider_targets
+from towplane.providers.credentials import CredentialState, open_credentials
+from towplane.providers.endpoints import endpoint_of, kind_of
+from towplane.providers.spec import ProviderSpec
+
+__all__ = ["provider_views", "wanted_providers"]
+
+States = Callable[[str], Sequence[CredentialState]]
+
+
+def provider_views(
+    plane: Plane, targets: Sequence[TargetView], fleet: Fleet, states: States
+) -> list[ProviderView]:
+    """As they stand in the running plane; `states` are those of the plane process."""
+    reports = [
+        report
+        for worker in fleet.workers
+        if worker.report is not None
+        for report in worker.report.credentials
+    ]
+    found = []
+    for name, spec in plane.providers.items():
+        own = [target for target in targets if target.name.startswith(f"{name}/")]
+        credentials = [
+            _credential(state, [report for report in reports if report.name == state.name])
+            for state in states(name)
+        ]
+        found.append(_provider(name, spec, own, credentials))
+    return found
+
+
+def wanted_providers(plane: Plane) -> list[ProviderView]:
+    """As the document wants them, where no plane runs; no secret is read."""
+    found = []
+    targets = provider_targets(plane, {})
+    for name, spec in plane.providers.items():
+        credentials = [
+            CredentialView(name=one.name, how=one.how, state="missing", reason="not running")
+            for one in open_credentials(name, spec, lambda _: "")
+        ]
+        view = _provider(name, spec, [], credentials)
+        view.state, view.reason = "unused", "not running"
+        view.targets = [target.name for target in targets if target.provider == name]
+        found.append(view)
+    return found
+
+
+def _provider(
+    name: str,
+    spec: ProviderSpec,
+    targets: Sequence[TargetView],
+    credentials: list[CredentialView],
+) -> ProviderView:
+    state, reason = _judge(targets, credentials)
+    limits = spec.limits
+    return ProviderView(
+        name=name,
+        kind=kind_of(spec),
+        endpoint=_url(spec),
+        via=_via(spec),
+        state=state,
+        reason=reason,
+        targets=[target.name for target in targets],
+        limits=ProviderLimitsView(rpm=limits.rpm, tpm=limits.tpm, concurrency=limits.concurrency),
+        credentials=credentials,
+    )
+
+
+def _judge(
+    targets: Sequence[TargetView], credentials: Sequence[CredentialView]
+) -> tuple[Literal["ready", "degraded", "down", "unused"], str]:
+    """The worst that can be said of it, and why."""
+    unwell = [f"{one.name} is {one.state}: {one.reason}" for one in credentials if _is_unwell(one)]
+    if credentials and len(unwell) == len(credentials):
+        return "down", unwell[0]
+    if not targets:
+        return "unused", "no route uses it"
+    broken = [target for target in targets if target.state != "ready"]
+    unwell += [f"{target.name} is {target.state}: {target.reason}" for target in broken]
+    if len(broken) == len(targets):
+        return "down", unwell[-1]
+    return ("degraded", unwell[0]) if unwell else ("ready", "")
+
+
+def _is_unwell(one: CredentialView) -> bool:
+    return one.state != "ready"
+
+
+def _credential(state: CredentialState, reports: Iterable[CredentialReport]) -> CredentialView:
+    """The plane process knows what was issued, the workers what was refused."""
+    view = CredentialView(
+        name=state.name,
+        how=state.how,
+        state=state.state,
+        reason=state.trouble,
+        expires_at=_moment(state.expires_at),
+        refresh_at=_moment(state.refresh_at),
+    )
+    parked = [report for report in reports if report.state == "parked"]
+    if state.state == "ready" and parked:
+        longest = max(parked, key=lambda report: report.parked_s)
+        view.state, view.reason = "parked", longest.reason
+        view.parked_s = longest.parked_s
+    return view
+
+
+def _url(spec: ProviderSpec) -> str:
+    place = endpoint_of(spec)
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    port = "" if place.port == (443 if place.is_tls else 80) else f":{place.port}"
+    return f"{'https' if place.is_tls else 'http'}://{host}{port}{place.path}"
+
+
+def _via(spec: ProviderSpec) -> str:
+    egress = spec.egress
+    words = [
+        f"proxy {egress.proxy}" if egress.proxy is not None else "",
+        f"at {egress.address}" if egress.address is not None else "",
+        "client certificate" if egress.certificate is not None else "",
+    ]
+    return ", ".join(filter(None, words))
+
+
+def _moment(at: float | None) -> datetime | None:
+    return datetime.fromtimestamp(at, UTC) if at is not None else None
