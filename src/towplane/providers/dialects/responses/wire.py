@@ -132,7 +132,11 @@ def decode_terminal(data: bytes) -> TerminalEvent | None:
     try:
         return _terminal.decode(data)
     except msgspec.ValidationError:
-        return None
+        kind = _TYPE.search(data)
+        if kind is None or kind[1] not in ENDS:
+            return None
+        # It ends the response all the same, whatever it says of usage.
+        return TerminalEvent(f"response.{kind[1].decode()}", Response(usage=usage_of_tail(data)))
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise NotJson(str(wrong)) from None
 
