@@ -26,8 +26,8 @@ _ENDING_BYTES = 4096
 _HEAD_BYTES = 64 * 1024
 """A response head larger than this is not a response."""
 _RELAYED = frozenset(
-    (b"content-type", b"content-encoding", b"x-request-id", b"retry-after", b"retry-after-ms",
-     b"openai-processing-ms", b"openai-version")
+    (b"content-type", b"content-encoding", b"x-request-id", b"request-id", b"retry-after",
+     b"retry-after-ms", b"openai-processing-ms", b"openai-version")
 )  # fmt: skip
 """Response headers that a client gets to see. Not the vendor's own limits, nor cookies."""
 _READ = frozenset(
