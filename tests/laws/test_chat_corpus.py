@@ -709,7 +709,7 @@ def cuts(data: st.DataObject, stream: bytes) -> list[bytes]:
     return [stream[a:b] for a, b in itertools.pairwise([0, *sorted(borders), len(stream)])]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(STREAMS), st.data())
 def test_a_relay_gives_the_same_however_a_stream_is_cut(case: Case, data: st.DataObject) -> None:
     def play(pieces: list[bytes]) -> tuple[bytes, int, Usage | None, bool, object]:
@@ -726,7 +726,7 @@ def test_a_relay_gives_the_same_however_a_stream_is_cut(case: Case, data: st.Dat
     assert play(cuts(data, stream)) == play([stream])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(STREAMS), st.data())
 def test_a_translation_is_the_same_however_a_stream_is_cut(case: Case, data: st.DataObject) -> None:
     def play(pieces: list[bytes]) -> tuple[bytes, Want, int]:

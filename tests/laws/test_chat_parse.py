@@ -13,11 +13,13 @@ from towplane.providers.conversation.answer import (
     CallGrows,
     Ended,
     Event,
+    Failed,
     TextGrows,
     ThoughtGrows,
 )
 from towplane.providers.dialects.chat.parse import ChatParser
 from towplane.providers.dialects.chat.template import template_of
+from towplane.providers.dialects.chat.write import ChatWriter
 
 DONE = b"data: [DONE]\n\n"
 
@@ -161,3 +163,48 @@ def test_a_template_needs_one_event_in_one_line() -> None:
     assert template_of(raw.replace(b"\n\n", b"\r\n\r\n"), TextGrows("a")) is None
     assert template_of(b": x\n" + raw, TextGrows("a")) is None
     assert template_of(raw, Ended("stop")) is None
+
+
+# Whatever comes
+
+leaves = (
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-1, 1) | st.text(max_size=3)
+    | st.sampled_from(["stop", "abort", "function", "thinking", "error"])
+)  # fmt: skip
+keys = st.sampled_from(
+    [
+        "choices", "delta", "message", "content", "reasoning", "tool_calls", "function", "index",
+        "name", "arguments", "id", "finish_reason", "usage", "prompt_tokens", "completion_tokens",
+        "error", "thinking_blocks", "annotations", "logprobs", "created", "object", "x_groq", "x",
+    ]
+)  # fmt: skip
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=12,
+)
+choices = st.fixed_dictionaries(
+    {}, optional={"delta": values, "message": values, "index": values, "finish_reason": leaves}
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        values
+        | st.fixed_dictionaries(
+            {"choices": st.lists(choices, max_size=2)}, optional={"usage": values, "error": values}
+        ),
+        max_size=4,
+    )
+)
+def test_whatever_comes_makes_events_or_breaks_the_answer(values: list[Any]) -> None:
+    parser, writer = ChatParser("t"), ChatWriter("m", 1, tells_usage=True)
+    try:
+        events = parser.feed(b"".join(map(event, values)))
+        if not any(isinstance(one, Failed) for one in events):
+            events += parser.close()
+    except ProtocolError:
+        return
+    for block in writer.stream(events).split(b"\n\n"):
+        assert not block or json.loads(block.removeprefix(b"data: "))

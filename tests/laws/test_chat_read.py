@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from towplane.parts.errors import BadRequest
 from towplane.providers.conversation.request import (
@@ -598,3 +601,47 @@ def test_text_that_is_no_unicode_is_refused() -> None:
         read(fields)
     assert caught.value.param is not None
     assert caught.value.param.startswith("messages")
+
+
+# Whatever comes
+
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+    | st.sampled_from([
+        "user", "assistant", "tool", "text", "image_url", "file", "function", "thinking",
+        "data:image/png;base64,QQ==", "json_schema", "allowed_tools",
+    ])
+)  # fmt: skip
+keys = st.sampled_from(
+    [
+        "role", "content", "type", "text", "image_url", "url", "tool_calls", "function", "name",
+        "arguments", "id", "tool_call_id", "cache_control", "thinking_blocks", "file", "file_data",
+        "parameters", "json_schema", "schema", "extra_content", "google", "input_audio", "x",
+    ]
+)  # fmt: skip
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@drawn(
+    st.lists(st.dictionaries(keys, values, max_size=5), max_size=3) | values,
+    st.dictionaries(
+        st.sampled_from([
+            "tools", "tool_choice", "response_format", "stop", "n", "logprobs", "thinking",
+            "metadata", "reasoning_effort", "stream", "temperature", "prompt", "max_tokens",
+        ]),
+        values,
+        max_size=4,
+    ),
+)  # fmt: skip
+def test_whatever_comes_is_read_or_refused_by_name(messages: Any, fields: dict[str, Any]) -> None:
+    refused: BadRequest | None = None
+    try:
+        given(messages=messages, **fields)
+    except BadRequest as error:
+        refused = error
+    assert refused is None or (refused.param and refused.param in refused.say)

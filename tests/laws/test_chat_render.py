@@ -458,7 +458,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(histories(), st.booleans())
 def test_there_and_back_is_the_same(messages: list[Message], stream: bool) -> None:
     """Conversation → chat → Conversation: meaning, order and every cache mark."""

@@ -12,6 +12,7 @@ from towplane.providers.ask import OPERATIONS, Ask, OperationName
 from towplane.providers.dialects import dialect_of
 from towplane.providers.openai_compatible import ADAPTER
 from towplane.providers.openai_compatible.limits import read_duration
+from towplane.providers.retry_after import read_retry_after
 from towplane.providers.translation import prepare
 
 PLAIN = Place("prov/m", "up", "/v1")
@@ -96,6 +97,37 @@ def test_what_has_no_place_is_refused_or_dropped_and_told() -> None:
     with pytest.raises(BadRequest):
         prepare(ask("messages", **fields), PLAIN, ADAPTER, may_drop=False)
     assert prepare(ask("messages", **fields), PLAIN, ADAPTER, may_drop=True).dropped
+
+
+# When to come back
+
+NOON = b"Mon, 23 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({}, None),
+        ({b"retry-after": b"5"}, 5.0),
+        ({b"retry-after": b"0"}, 0.0),
+        ({b"retry-after": b"1.5"}, 1.5),
+        ({b"retry-after-ms": b"43"}, 0.043),
+        ({b"retry-after-ms": b"43", b"retry-after": b"1"}, 0.043),
+        ({b"retry-after-ms": b"soon", b"retry-after": b"1"}, 1.0),
+        ({b"retry-after": b"Mon, 23 Nov 2026 12:00:07 GMT", b"date": NOON}, 7.0),
+        ({b"retry-after": b"Mon, 23 Nov 2026 12:00:07 GMT"}, None),
+        ({b"retry-after": b"Mon, 23 Nov 2026 11:59:00 GMT", b"date": NOON}, None),
+        ({b"retry-after": b"Mon, 23 Nov 2026 12:00:07 -0000", b"date": NOON}, None),
+        ({b"retry-after": b"-1"}, None),
+        ({b"retry-after": b"nan"}, None),
+        ({b"retry-after": b"99999999"}, None),
+        ({b"retry-after": b"\xff"}, None),
+        ({b"retry-after": b""}, None),
+    ],
+)
+def test_when_to_come_back(fields: dict[bytes, bytes], seconds: float | None) -> None:
+    """A date is measured against the answer's own; a day is the longest that is believed."""
+    assert read_retry_after(fields) == seconds
 
 
 # Limits

@@ -14,7 +14,6 @@ Answers carry them so, and a client that sends the message back sends them back.
 What has no normal form is kept as `Foreign` with its path.
 """
 
-import mimetypes
 from typing import cast, get_args
 
 import msgspec
@@ -42,6 +41,21 @@ __all__ = ["read_mark", "read_messages"]
 
 _ONLY_IN_ANSWERS = ("annotations", "citations", "reasoning_details")
 """Of a message of ours that is sent back: they say nothing to a model."""
+_MEDIA_TYPES = {
+    # of files whose data does not say; the system's own table would differ from host to host
+    "csv": "text/csv",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "htm": "text/html",
+    "html": "text/html",
+    "json": "application/json",
+    "md": "text/markdown",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "txt": "text/plain",
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "xml": "application/xml",
+}
 
 
 def read_messages(raw: msgspec.Raw) -> list[Message]:
@@ -186,7 +200,7 @@ def _document(body: Body, mark: CacheMark) -> Document:
     data, name = body.need("file_data"), body.text("filename")
     if data.startswith(("https://", "http://")):
         return Document(url=data, name=name, cache=mark)
-    media_type = mimetypes.guess_type(name)[0] or "application/pdf"
+    media_type = _MEDIA_TYPES.get(name.rpartition(".")[2].lower(), "application/pdf")
     if data.startswith("data:"):
         media_type, data = _unwrap(data, body.at("file_data"))
     return Document(media_type, data, name=name, cache=mark)
