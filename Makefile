@@ -5,8 +5,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
-PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
-	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+# A distribution's own Python goes first: it is built with profile-guided optimisation, which a
+# version manager's usually is not, and serves a request for about a tenth less CPU.
+PYTHON ?= $(shell for name in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13 \
+	python3.11 python3.12 python3.13 python3; do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$name && break; done)
 LOCK = $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
 	--allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
