@@ -685,6 +685,14 @@ def test_a_message_in_one_piece_is_predicted_raw() -> None:
     assert given.headers == ()
 
 
+def test_a_newer_version_of_the_dialect_stays_what_it_is() -> None:
+    """Its answers have another form, so the cloud must hear of it (anthropic 2.12.0)."""
+    asked = ask("messages", model="x", messages=[])
+    asked.version_headers = {b"anthropic-version": b"2026-10-21"}
+    body = json.loads(ADAPTER.passthrough(asked, CLAUDE).body)
+    assert body["anthropic_version"] == "2026-10-21"
+
+
 def test_claude_counts_by_a_model_of_its_own() -> None:
     path, body = up(ADAPTER.passthrough(ask("count_tokens", model="x", messages=[]), CLAUDE))
     assert path == f"{BASE}/publishers/anthropic/models/count-tokens:rawPredict"

@@ -15,7 +15,9 @@ from towplane.providers.vertex.models import base_of, name_of, path_of
 __all__ = ["VERSION", "make_parser", "passthrough", "read_count", "render", "render_count"]
 
 VERSION = "vertex-2023-10-16"
-"""`anthropic_version` of the body (anthropic 2.12.0 `lib/vertex/_client.py`)."""
+"""`anthropic_version` of the body (Claude docs, "Claude on Vertex AI")."""
+_FIRST = "2023-06-01"
+"""The version of the header that is the same."""
 
 
 class _Counted(msgspec.Struct):
@@ -34,9 +36,10 @@ def passthrough(ask: Ask, place: Place) -> Rendered:
     beta = ask.version_headers.get(b"anthropic-beta", b"").decode("latin-1")
     headers = (("anthropic-beta", beta),) if beta else ()
     if ask.operation.name == "count_tokens":
-        body = _with_model(body_for_cloud(ask, VERSION, False), place)
+        body = _with_model(body_for_cloud(ask, _version_of(ask), False), place)
         return Rendered(_count_path(place), body, headers)
-    return Rendered(_path(place, ask.stream), body_for_cloud(ask, VERSION, ask.stream), headers)
+    body = body_for_cloud(ask, _version_of(ask), ask.stream)
+    return Rendered(_path(place, ask.stream), body, headers)
 
 
 def render(conversation: Conversation, place: Place, losses: Losses) -> Rendered:
@@ -76,6 +79,13 @@ def make_parser(place: Place) -> Parser:
     from towplane.providers.dialects.messages import make_parser as make_messages_parser
 
     return make_messages_parser(place.target)
+
+
+def _version_of(ask: Ask) -> str:
+    """What the client's own version is called in the body: a newer one by its name, as Anthropic's
+    client writes it there; the first one has a name of the cloud's."""
+    said = ask.version_headers.get(b"anthropic-version", b"").decode("latin-1")
+    return said if said > _FIRST else VERSION
 
 
 def _path(place: Place, stream: bool) -> str:
