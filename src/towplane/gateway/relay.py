@@ -247,7 +247,9 @@ def relay_failure(x: "Exchange", attempt: "Attempt") -> None:
     """Tell the client that no target answered: with the last one's own words where it had some."""
     error = attempt.error
     assert error is not None
-    if error.status is None or not error.body or b"application/json" not in attempt.headers:
+    is_ours = error.whose_fault == "plane"  # its key, its quota: no business of the caller's
+    is_json = b"application/json" in attempt.headers
+    if is_ours or error.status is None or not error.body or not is_json:
         x.refuse(error)
         return
     headers = attempt.headers + b"x-towplane-reason: %b\r\n" % error.reason.encode()
