@@ -150,8 +150,8 @@ def test_repricing_twice_is_repricing_once(had: list[tuple[Usage, int]]) -> None
         assert books.reprice(corrected, apply=True).changed == 0
         assert books.everything() == after
         books.assert_sums()
-        for days in done.days:
-            assert days.after_nanousd - days.before_nanousd == days.difference_nanousd
+        for day in done.days:
+            assert day.after_nanousd - day.before_nanousd == day.difference_nanousd
         books.close()
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
-__all__ = ["answer_all"]
+__all__ = ["Unclear", "answer_all", "read_steps"]
 
 _PROVIDERS = {
     "openai": "openai",
@@ -58,8 +58,8 @@ _NOT_TOKENS = frozenset(
 _NANO_PER_USD = 10**9
 
 
-class _Unclear(Exception):
-    """A price that a sheet cannot say."""
+class Unclear(Exception):
+    """A price that a sheet cannot say, or that cannot be true."""
 
 
 def answer_all(questions: Iterable[Question]) -> Chapter:
@@ -72,6 +72,26 @@ def answer_all(questions: Iterable[Question]) -> Chapter:
         package=f"genai-prices {__version__}",
         newest=_newest_day(snapshot),
         answers=[_answer(snapshot, question) for question in questions],
+    )
+
+
+def read_steps(prices: "ModelPrice", *, has_all: bool) -> tuple[Step, ...]:
+    """The steps of one class; `has_all`: kinds of input without a price cost as text does.
+
+    Raises Unclear. A price of 0 is not believed: a malformed list of prices has made everything
+    free before (LiteLLM, 2026-01-27). Who pays nothing writes so in the document.
+    """
+    values = {name: value for name, value in vars(prices).items() if value is not None}
+    strange = sorted(_NOT_TOKENS & set(values))
+    if strange:
+        raise Unclear(f"it is priced by {', '.join(strange)}, which usage does not count")
+    if values and all(value == 0 for value in values.values()):
+        raise Unclear("the book says 0, which is not believed: write it in the document if so")
+    starts = {
+        tier.start for value in values.values() for tier in getattr(value, "tiers", None) or ()
+    }
+    return tuple(
+        Step(above, _rates(values, above, has_all=has_all)) for above in (-1, *sorted(starts))
     )
 
 
@@ -105,7 +125,7 @@ def _entries(provider: "Provider", model: "ModelInfo", *, is_own: bool) -> Itera
         sheet, note = None, ""
         try:
             sheet = _sheet(provider, model, day, is_own=is_own)
-        except _Unclear as why:
+        except Unclear as why:
             note = str(why)
         if (sheet, note) != last:
             yield BookEntry(None if day == date.min else day.isoformat(), sheet, source, note)
@@ -127,16 +147,18 @@ def _sheet(provider: "Provider", model: "ModelInfo", day: date, *, is_own: bool)
     constraints = [entry.constraint for entry in entries]
     constraints += [variant.constraint for variant in model.price_variants or ()]
     if any(hasattr(constraint, "start_time") for constraint in constraints):
-        raise _Unclear("its price changes with the time of day")
+        raise Unclear("its price changes with the time of day")
     if entries and not any(c.constraint is None or c.constraint.active(at) for c in entries):
-        raise _Unclear("the book has no price for these days yet")
+        raise Unclear("the book has no price for these days yet")
     standard = model.get_prices(at)
     has_all = provider.id == "google"
-    classes: dict[ServiceClass, tuple[Step, ...]] = {"standard": _steps(standard, has_all=has_all)}
+    classes: dict[ServiceClass, tuple[Step, ...]] = {
+        "standard": read_steps(standard, has_all=has_all)
+    }
     for name, contexts in _CONTEXTS.items():
         for context in contexts:
             if is_own and _has_variant(model, context, at):
-                classes[name] = _steps(model.get_prices(at, context), has_all=has_all)
+                classes[name] = read_steps(model.get_prices(at, context), has_all=has_all)
     return Sheet(classes, _search(standard))
 
 
@@ -144,19 +166,6 @@ def _has_variant(model: "ModelInfo", context: dict[str, str], at: datetime) -> b
     return any(
         variant.when == context and (variant.constraint is None or variant.constraint.active(at))
         for variant in model.price_variants or ()
-    )
-
-
-def _steps(prices: "ModelPrice", *, has_all: bool) -> tuple[Step, ...]:
-    values = {name: value for name, value in vars(prices).items() if value is not None}
-    strange = sorted(_NOT_TOKENS & set(values))
-    if strange:
-        raise _Unclear(f"it is priced by {', '.join(strange)}, which usage does not count")
-    starts = {
-        tier.start for value in values.values() for tier in getattr(value, "tiers", None) or ()
-    }
-    return tuple(
-        Step(above, _rates(values, above, has_all=has_all)) for above in (-1, *sorted(starts))
     )
 
 
@@ -203,11 +212,11 @@ def _search(prices: "ModelPrice") -> int | None:
 def _nanousd(value: Any) -> int:
     """Dollars as whole nano-dollars, or no price at all: nothing is rounded."""
     if not isinstance(value, Decimal) or not value.is_finite() or value < 0:
-        raise _Unclear(f"a price of it is malformed: {value!r}")
+        raise Unclear(f"a price of it is malformed: {value!r}")
     nano = value * _NANO_PER_USD
     whole = int(nano)
     if whole != nano or whole > MOST_PER_MTOK:
-        raise _Unclear(f"a price of it is no whole number of nano-dollars: {value}")
+        raise Unclear(f"a price of it is no whole number of nano-dollars: {value}")
     return whole
 
 
