@@ -37,6 +37,7 @@ from towplane.providers.conversation.answer import (
     Used,
 )
 from towplane.providers.vertex import ADAPTER
+from towplane.providers.vertex.contents import OWN
 
 PLACE = Place("vertex/gemini", "gemini-2.5-flash", options={"project": "acme"})
 GEMINI_3 = Place("vertex/gemini", "gemini-3.1-pro-preview", options={"project": "acme"})
@@ -424,14 +425,14 @@ CASES = [
          replace(SAID, thoughts="hm", text="up")),
     Case("an empty thought", [body(thought(""), {"text": "up"})], replace(SAID, text="up")),
     Case("a signed thought", [body(thought("hm", thoughtSignature="c2ln"), {"text": "up"})],
-         replace(SAID, thoughts="hm", text="up", signatures=["c2ln"])),
+         replace(SAID, thoughts="hm", text="up", signatures=[OWN + "c2ln"])),
     Case("signed words", [body({"text": "up", "thoughtSignature": "c2ln"})],
-         replace(SAID, text="up", signatures=["c2ln"])),
+         replace(SAID, text="up", signatures=[OWN + "c2ln"])),
     Case("a signature on an empty last text",
          [body({"text": "up"}, finish=None), body({"text": "", "thoughtSignature": "c2ln"})],
-         replace(SAID, text="up", signatures=["c2ln"])),
+         replace(SAID, text="up", signatures=[OWN + "c2ln"])),
     Case("a signature on nothing", [body({"thoughtSignature": "c2ln"})],
-         replace(SAID, signatures=["c2ln"])),
+         replace(SAID, signatures=[OWN + "c2ln"])),
     Case("a part that says nothing", [body({}, {"text": "up"})], replace(SAID, text="up")),
     Case("a part with fields of tomorrow", [body({"text": "up", "smell": {"x": 1}})],
          replace(SAID, text="up")),

@@ -32,7 +32,7 @@ from towplane.providers.conversation.request import (
 from towplane.providers.endpoints import endpoint_of
 from towplane.providers.spec import VertexSpec
 from towplane.providers.vertex import ADAPTER
-from towplane.providers.vertex.contents import UNSIGNED
+from towplane.providers.vertex.contents import OWN, UNSIGNED
 
 JSON = dict[str, Any]
 HOME = {"project": "acme", "location": "europe-west4"}
@@ -370,19 +370,33 @@ def parts_of(message: Message, place: Place = GEMINI) -> list[JSON]:
 
 def test_a_signed_thought_signs_the_part_after_it() -> None:
     """Gemini never signs a thought's summary, but what follows it."""
-    assert parts_of(said(Thinking("hm", "c2ln"), Text("up"))) == [
+    assert parts_of(said(Thinking("hm", OWN + "c2ln"), Text("up"))) == [
         {"text": "hm", "thought": True},
         {"text": "up", "thoughtSignature": "c2ln"},
     ]
 
 
+def test_what_another_provider_signed_is_not_shown_to_gemini() -> None:
+    """It would be refused; the words of the thought are kept."""
+    message = said(Thinking("hm", "EqQBCkgIChABGAIq"), ToolCall("c", "lift", "{}"))
+    assert parts_of(message) == [
+        {"text": "hm", "thought": True},
+        {"functionCall": {"name": "lift", "args": {}}},
+    ]
+    assert parts_of(message, GEMINI_3)[1]["thoughtSignature"] == UNSIGNED
+
+
+def test_what_only_another_provider_can_read_is_left_out() -> None:
+    assert parts_of(said(Redacted("x"), Text("up"))) == [{"text": "up"}]
+
+
 def test_a_call_keeps_its_own_signature() -> None:
     call = ToolCall("c", "lift", "{}", "b3du")
-    assert parts_of(said(Thinking("hm", "c2ln"), call))[1]["thoughtSignature"] == "b3du"
+    assert parts_of(said(Thinking("hm", OWN + "c2ln"), call))[1]["thoughtSignature"] == "b3du"
 
 
 def test_a_signature_with_nothing_after_it_stands_on_an_empty_text() -> None:
-    assert parts_of(said(Text("up"), Thinking("", "c2ln"))) == [
+    assert parts_of(said(Text("up"), Thinking("", OWN + "c2ln"))) == [
         {"text": "up"},
         {"text": "", "thoughtSignature": "c2ln"},
     ]
@@ -397,7 +411,7 @@ def test_the_first_unsigned_call_of_a_gemini_3_turn_is_marked_as_foreign() -> No
 
 
 def test_no_mark_replaces_a_signature() -> None:
-    calls = said(Thinking("hm", "c2ln"), ToolCall("a", "lift", "{}"))
+    calls = said(Thinking("hm", OWN + "c2ln"), ToolCall("a", "lift", "{}"))
     assert parts_of(calls, GEMINI_3)[1]["thoughtSignature"] == "c2ln"
 
 
@@ -453,7 +467,6 @@ REFUSED: dict[str, tuple[Conversation, str]] = {
     "extra": (with_(extra={"verbosity": raw(b'"low"')}), "verbosity"),
     "foreign": (Conversation([say(Foreign("messages[0].x", raw(b"1")))]), "messages[0].x"),
     "name": (Conversation([Message("user", [Text("a")], "bob")]), "messages.name"),
-    "redacted": (Conversation([say("a"), said(Redacted("x"))]), "messages.redacted_thinking"),
     "citations": (Conversation([say(Document(text="a", cites=True))]), "citations"),
     "system picture": (
         Conversation([Message("system", [Image("image/png", "iVBO")]), say("a")]),

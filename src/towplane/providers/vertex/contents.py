@@ -6,15 +6,15 @@ turn's tools stand in one content before everything else of that turn, as Gemini
 against the calls.
 
 Signatures: a call takes its own back. A thought's signature belongs, at Gemini, to the part after
-the thought; with nothing after it, it stands on an empty text, as Gemini itself sends it. Where a
-Gemini 3 model would refuse the first call of a turn for lack of one (a turn that another model
-made), Google's word for that case stands instead.
+the thought; with nothing after it, it stands on an empty text, as Gemini itself sends it. Thoughts
+that another provider signed keep their words alone: Gemini refuses what it did not sign, which is
+why Gemini's are marked (`OWN`) on their way out. Where a Gemini 3 model would refuse the first call
+of a turn for lack of a signature (another model made the turn), Google's word for that stands.
 
-Left alone, because they say nothing to a model: cache marks (Gemini caches by itself) and the
-citations of earlier answers.
+Left out, because they say nothing to Gemini: cache marks (it caches by itself), the citations of
+earlier answers, and thoughts that only another provider can read.
 """
 
-import mimetypes
 from collections.abc import Iterable
 
 import msgspec
@@ -38,13 +38,25 @@ from towplane.providers.conversation.request import (
 )
 from towplane.providers.vertex.wire import Content, FunctionResponse, Media, SentCall, SentPart
 
-__all__ = ["UNSIGNED", "contents_of"]
+__all__ = ["OWN", "UNSIGNED", "contents_of"]
 
+OWN = "towplane.gemini:"
+"""How the signature of a thought begins that Gemini made, between the plane and its clients."""
 UNSIGNED = "skip_thought_signature_validator"
 """Google's documented signature for calls that no Gemini model made (Google AI for Developers,
 "Thought signatures", questions and answers)."""
 _GEMINI_3 = (3, 0)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TYPES = {
+    "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp",
+    "heic": "image/heic", "heif": "image/heif", "gif": "image/gif",
+    "pdf": "application/pdf", "txt": "text/plain", "md": "text/plain", "html": "text/html",
+    "csv": "text/csv", "xml": "text/xml",
+    "mp3": "audio/mp3", "wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg",
+    "m4a": "audio/m4a", "aac": "audio/aac",
+    "mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm", "mpeg": "video/mpeg",
+}  # fmt: skip
+"""By the end of an address: what Gemini takes (Google Cloud, supported MIME types, 2026-11)."""
 _RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
 
 
@@ -131,7 +143,8 @@ class _Turns:
             if isinstance(part, Thinking):
                 if part.text:
                     said.append(SentPart(text=part.text, thought=True))
-                owed = part.signature or owed
+                if part.signature.startswith(OWN):
+                    owed = part.signature.removeprefix(OWN)
                 continue
             rendered = self._render(part)
             if owed and rendered and not rendered[0].thought_signature:
@@ -158,7 +171,7 @@ class _Turns:
             case ToolCall():
                 return [self._call(part)]
             case Redacted():
-                self._lose("messages.redacted_thinking")
+                pass
             case Foreign(param=param):
                 self._lose(param)
             case ToolResult() | Thinking():  # of the other role, which no dialect reads
@@ -177,7 +190,7 @@ class _Turns:
             ) from None
         args = msgspec.Raw(part.arguments.encode())
         call = SentCall(part.name, args, part.id if self._is_new else "")
-        return SentPart(function_call=call, thought_signature=part.signature)
+        return SentPart(function_call=call, thought_signature=part.signature.removeprefix(OWN))
 
     def _result(self, part: ToolResult) -> SentPart:
         name = self._names.get(part.call_id)
@@ -225,7 +238,7 @@ class _Turns:
         if not url:
             return SentPart(inline_data=Media(kind, data))
         path = url.partition("?")[0]
-        kind = kind or mimetypes.guess_type(path, strict=False)[0] or ""
+        kind = kind or _TYPES.get(path.rpartition(".")[2].lower(), "")
         if not kind.startswith(head) or not kind:
             raise BadRequest(
                 f"The type of {path[:200]} cannot be told from its name.",

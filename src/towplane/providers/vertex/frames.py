@@ -25,8 +25,8 @@ class Frames:
     __slots__ = ("_carry", "_data", "_objects")
 
     def __init__(self) -> None:
-        self._carry = b""
-        """A line whose end has not come."""
+        self._carry: list[bytes] = []
+        """Pieces of a line whose end has not come."""
         self._data: bytes | None = None
         """Of an event whose end has not come."""
         self._objects: _Objects | None = None
@@ -37,7 +37,12 @@ class Frames:
         if self._objects is not None:
             return self._objects.feed(payload)
         if self._carry:
-            payload = self._carry + payload
+            self._carry.append(payload)
+            if b"\n" not in payload:  # a long line is put together once
+                _check_length(sum(map(len, self._carry)))
+                return []
+            payload = b"".join(self._carry)
+            self._carry = []
         found: list[bytes] = []
         data = self._data
         start = 0
@@ -53,21 +58,21 @@ class Frames:
                 return found + self._turn_plain(payload[start:])
             start = end + 1  # comments and other fields say nothing
         self._data = data
-        self._carry = payload[start:]
-        _check_length(len(self._carry) + len(data or b""))
+        if start < len(payload):
+            self._carry = [payload[start:]]
+            _check_length(len(payload) - start)
         return found
 
     def close(self) -> list[bytes]:
         """The stream is over: what its last line was. Raises ProtocolError if it was cut."""
-        carry, self._carry = self._carry, b""
-        found = self.feed(carry + b"\n\n") if self._objects is None else []
+        found = self.feed(b"\n\n") if self._objects is None else []
         if self._objects is not None and not self._objects.is_whole:
             raise ProtocolError("The stream ended within JSON.", reason="upstream-truncated")
         return found
 
     def _turn_plain(self, payload: bytes) -> list[bytes]:
         self._objects = _Objects()
-        self._carry, self._data = b"", None
+        self._data = None
         return self._objects.feed(payload)
 
 

@@ -33,6 +33,7 @@ from towplane.providers.conversation.answer import (
     Used,
 )
 from towplane.providers.vertex import sources
+from towplane.providers.vertex.contents import OWN
 from towplane.providers.vertex.errors import failure_inside
 from towplane.providers.vertex.frames import Frames
 from towplane.providers.vertex.models import generation_of
@@ -68,7 +69,7 @@ FINISH: dict[str, Finish] = {
 }
 """google-genai 3.4.0 `FinishReason`; LANGUAGE, OTHER, NO_IMAGE, IMAGE_OTHER, ESCALATION,
 MISSING_THOUGHT_SIGNATURE and whatever is new are `other`."""
-_UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
+_UNSPECIFIED, _UNBLOCKED = "FINISH_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"
 
 _response = msgspec.json.Decoder(Response)
 
@@ -141,7 +142,7 @@ class GeminiParser(Parser):
         if response.usage_metadata is not None:
             self._count(response.usage_metadata, events)
         feedback = response.prompt_feedback
-        if feedback is not None and feedback.block_reason:
+        if feedback is not None and feedback.block_reason not in ("", _UNBLOCKED):
             self._blocked = feedback.block_reason
         for candidate in response.candidates or ():
             self._read_candidate(candidate, events)
@@ -207,10 +208,10 @@ class GeminiParser(Parser):
                 if part.text:
                     events.append(ThoughtGrows(part.text, choice))
                 if signature:
-                    events.append(Signed(signature, choice))
+                    events.append(Signed(OWN + signature, choice))
                 return
             if signature:  # it belongs to the thought before these words
-                events.append(Signed(signature, choice))
+                events.append(Signed(OWN + signature, choice))
             if part.text:
                 events.append(TextGrows(part.text, choice))
         elif part.function_call is not None:
@@ -224,7 +225,7 @@ class GeminiParser(Parser):
             error.retry = "never"  # another attempt would cost as much and end the same
             self._fail(error, events)
         elif signature:
-            events.append(Signed(signature, choice))
+            events.append(Signed(OWN + signature, choice))
 
     def _call(self, said: FunctionCall, signature: str, choice: int, events: list[Event]) -> None:
         if is_there(said.partial_args) or said.will_continue:
