@@ -152,7 +152,11 @@ def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int, Detail | No
     worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)
     answered = attempt.error is None and attempt.status is not None
     if (relay is not None and relay.tokens) or (attempt.sent_at and (worked or answered)):
-        return "estimated", attempt.x.ask.input_estimate, 0, relay.tokens if relay else 0, None
+        output = relay.tokens if relay is not None else 0
+        begun = attempt.call.reader.begun
+        if begun is not None and not (begun.input | begun.cached) >> _BITS:
+            return "estimated", begun.input, begun.cached, output, begun.detail
+        return "estimated", attempt.x.ask.input_estimate, 0, output, None
     return "absent", 0, 0, 0, None
 
 

@@ -30,6 +30,10 @@ from towplane.routing.spec import Slo
 __all__ = ["ProviderState", "RouteState", "TargetState"]
 
 
+_MOST_HEADS = 64
+"""Heads that a target keeps; clients choose some of what stands in them (`anthropic-beta`)."""
+
+
 class TargetState:
     """One target as this worker sees it."""
 
@@ -67,7 +71,7 @@ class TargetState:
         default = 443 if info.tls else 80
         host = f"[{info.host}]" if ":" in info.host else info.host
         self.host = host if info.port == default else f"{host}:{info.port}"
-        self._heads: dict[str, bytes] = {}
+        self._heads: dict[object, bytes] = {}
         self._relays: dict[str, Callable[[Ask, str], Reader]] = {}
         """By operation: what reads the answer, where bytes pass through."""
         self._heads_for: Credential | None = None
@@ -198,14 +202,15 @@ class TargetState:
 
     def head_for(self, rendered: Rendered, credential: Credential | None, wall: Now) -> bytes:
         """A request's head up to what is different in each: made once where it can be."""
-        if rendered.headers or (credential is not None and credential.aws):
-            return self._make_head(rendered, credential, wall())
         if credential is not self._heads_for:
             self._heads.clear()
             self._heads_for = credential
-        head = self._heads.get(rendered.path)
+        known = (rendered.path, rendered.headers) if rendered.headers else rendered.path
+        head = self._heads.get(known)
         if head is None:
-            head = self._heads[rendered.path] = self._make_head(rendered, credential, wall())
+            head = self._make_head(rendered, credential, wall())
+            if (credential is None or credential.aws is None) and len(self._heads) < _MOST_HEADS:
+                self._heads[known] = head
         return head
 
     def _has_credential(self, now: float) -> bool:

@@ -30,6 +30,7 @@ class ChatRelay(Reader):
 
     def __init__(self, target: str, *, drops_usage: bool, is_single: bool) -> None:
         self.usage = None  # as in `Reader`, without its frame: one is made for every request
+        self.begun = None
         self.failed = None
         self.finished = False
         self.is_told = False
