@@ -78,7 +78,7 @@ def judge_probe(kind: str, status: int, error_type: str, body: bytes) -> Verdict
             return Verdict("works", f"but: {said}" if is_unknown else "")
         if word:
             said = f"{word}: {said}" if said else word
-    if status in (401, 402, 403):
+    if status in (401, 402, 403) or b"API_KEY_INVALID" in body:  # Google says 400 to a wrong key
         return Verdict("refused", f"{status}: {said}" if said else str(status))
     if kind == "vertex" and status == 404:
         return Verdict("works", f"but: {said}" if said else "but the model is not known there")
