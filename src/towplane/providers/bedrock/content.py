@@ -237,7 +237,7 @@ def _thought(part: Thinking | Redacted) -> Block | None:
     it back, and each does without."""
     if isinstance(part, Redacted):
         return {"reasoningContent": {"redactedContent": part.data}}
-    if not part.signature:
+    if not part.signature or part.signature.startswith("towplane."):  # marked: Gemini's
         return None
     text = {"text": part.text, "signature": part.signature}
     return {"reasoningContent": {"reasoningText": text}}

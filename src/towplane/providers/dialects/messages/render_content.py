@@ -27,7 +27,6 @@ from towplane.providers.conversation.request import (
     ToolCall,
     ToolResult,
 )
-from towplane.providers.dialects.messages.blocks import CALL_MARK
 
 __all__ = ["cache_control", "render_content"]
 
@@ -109,8 +108,8 @@ class _BlockWriter:
                 return self._result(part)
             case Thinking(text=text, signature=signature):
                 # What was not signed was thought by another model, and is not taken back here; a
-                # marked signature is another provider's.
-                if not signature or signature.startswith(CALL_MARK):
+                # signature that the plane marked is another provider's.
+                if not signature or signature.startswith("towplane."):
                     return None
                 return {"type": "thinking", "thinking": text, "signature": signature}
             case Redacted(data=data):
