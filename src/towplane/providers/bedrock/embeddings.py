@@ -148,7 +148,7 @@ def _cohere(texts: list[str], asked: Embeddings, base: str, losses: Losses) -> d
 def _vectors(answer: _Answer) -> list[list[float]]:
     if answer.embedding is not None:
         return [answer.embedding]
-    if bytes(answer.embeddings[:1]) == b"{":
+    if bytes(memoryview(answer.embeddings)[:1]) == b"{":
         return _typed.decode(answer.embeddings).float_
     found = _listed.decode(answer.embeddings)
     return [one.embedding if isinstance(one, _NovaVector) else one for one in found]

@@ -154,8 +154,15 @@ def read_count(body: bytes) -> int:
 
 
 def render_invoke(conversation: Conversation, place: Place, losses: Losses) -> Rendered:
-    """A conversation of another dialect for InvokeModel (`api: invoke`)."""
-    tier = service_tier(conversation, place, losses)
+    """A conversation of another dialect for InvokeModel (`api: invoke`).
+
+    Its answers do not say which tier they had, and who parses them does not know the request: so
+    the tier is the document's, or the price would be a guess.
+    """
+    tier = place.options.get("service", "")
+    if service_tier(conversation, place, losses) != tier:
+        name = conversation.params.get("service", "service_tier")
+        losses.lose(name, where="Bedrock's InvokeModel, whose answers do not tell it")
     body = render_messages(
         msgspec.structs.replace(conversation, service=""),
         None,
@@ -172,11 +179,12 @@ def render_invoke(conversation: Conversation, place: Place, losses: Losses) -> R
 class InvokeParser(Parser):
     """Reads an answer of InvokeModel as events, for clients of other dialects."""
 
-    __slots__ = ("_chunks", "_inner", "_tier")
+    __slots__ = ("_chunks", "_inner", "_said", "_tier")
 
     def __init__(self, place: Place) -> None:
         self._inner = MessagesParser(place.target)
         self._chunks = _ChunkReader(place.target)
+        self._said: Usage | None = None
         self._tier = place.options.get("service", "")
 
     @property
@@ -186,7 +194,12 @@ class InvokeParser(Parser):
 
     def feed(self, payload: bytes) -> list[Event]:
         chunks = self._chunks
+        had_metrics = chunks.metrics is not None
         events = self._settled(self._inner.feed(chunks.feed(payload)))
+        if chunks.metrics is not None and not had_metrics:
+            usage = _settle(self._said, chunks.metrics, self._tier)
+            assert usage is not None
+            events.append(Used(usage))
         if chunks.failure is not None and not self._inner.is_done:
             events.append(Failed(chunks.failure))
         return events
@@ -198,10 +211,10 @@ class InvokeParser(Parser):
         return self._settled(self._inner.whole(body))
 
     def _settled(self, events: list[Event]) -> list[Event]:
-        metrics = self._chunks.metrics
         for place, event in enumerate(events):
             if isinstance(event, Used) and event.is_final:
-                usage = _settle(event.usage, metrics, self._tier)
+                self._said = event.usage
+                usage = _settle(event.usage, None, self._tier)
                 assert usage is not None
                 events[place] = Used(usage)
         return events
