@@ -3,12 +3,15 @@ against issuers that verify what the originals verify."""
 
 import datetime
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,9 +29,15 @@ from towplane.providers.spec import (
     VertexCredential,
     VertexSpec,
 )
+from towplane.testing.bedrock.server import FakeBedrock
+from towplane.testing.bedrock.signature import Account
 from towplane.testing.issuers import FakeIssuers
+from towplane.testing.openai.azure import Azure
+from towplane.testing.openai.server import OpenAIEmulator
+from towplane.testing.plane import RunningPlane, wait_until
 from towplane.testing.proxy import FakeProxy
 from towplane.testing.tls import make_certificate
+from towplane.testing.vertex.server import VertexEmulator
 
 ROLE = "arn:aws:iam::123456789012:role/models"
 SECRETS = {
@@ -348,3 +357,90 @@ def test_the_application_default_is_a_users_login_or_the_metadata_server(
     found = vertex({}, application_default=True)
     assert found.headers[1:] == (("x-goog-user-project", "billed"),)
     assert issuers.asked == ["metadata server", "service account"]
+
+
+# In a running plane
+
+
+def test_a_plane_renews_what_it_was_issued(entra: FakeIssuers, tmp_path: Path) -> None:
+    """Tokens of Entra and Google and a role of AWS, each short-lived: asked for at the start,
+    renewed while the plane runs, accepted by the doubles of the providers, which know no other."""
+    many = range(1, 50)
+    entra.life_s = 12.0
+    azure = Azure(tokens={f"entra-token-{number}": math.inf for number in many})
+    sessions = tuple(
+        Account(f"ASIA{number}", f"session-secret-{number}", f"session-token-{number}")
+        for number in many
+    )
+    with (
+        FakeIssuers(roles={ROLE: "external-id-7"}, life_s=12.0) as sts,
+        OpenAIEmulator(azure=azure) as openai,
+        FakeBedrock(accounts=sessions) as aws,
+        VertexEmulator() as google,
+    ):
+        google.grants.life_s = 12.0
+        account = tmp_path / "account.json"
+        account.write_text(json.dumps(google.grants.service_account(google.origin)))
+        keys = {"access_key": "env:KEY", "secret_key": "env:SECRET"}
+        providers = {
+            "azure": {
+                "kind": "azure-openai",
+                "endpoint": openai.origin,
+                "credentials": [{**APP, "client_secret": "env:CLIENT"}],
+            },
+            "aws": {
+                "kind": "bedrock",
+                "region": "us-east-1",
+                "endpoint": aws.origin,
+                "credentials": [{**keys, "role": ROLE, "external_id": "env:XID"}],
+            },
+            "google": {
+                "kind": "vertex",
+                "project": "acme",
+                "location": "europe-west4",
+                "endpoint": google.origin,
+                "credentials": [{"service_account": f"file:{account}"}],
+            },
+        }
+        models = {
+            "azure": "gpt-test",
+            "aws": "amazon.nova-lite-v1:0",
+            "google": "gemini-2.5-flash",
+        }
+        text = yaml.safe_dump(
+            {
+                "plane": "story",
+                "data_dir": str(tmp_path / "data"),
+                "gateway": {"listen": "127.0.0.1:0"},
+                "admin": {"listen": "127.0.0.1:0"},
+                "providers": providers,
+                "routing": {
+                    name: {"targets": [{"provider": name, "model": model}]}
+                    for name, model in models.items()
+                },
+                "tenants": {"acme": {}},
+            }
+        )
+        env = {name.removeprefix("env:"): value for name, value in SECRETS.items()}
+        env["AWS_ENDPOINT_URL_STS"] = sts.url
+        with RunningPlane(text, tmp_path, env=env) as plane:
+            headers = {"authorization": f"Bearer {plane.key('acme')}"}
+
+            def chat(model: str) -> tuple[int, str]:
+                url = f"{plane.base_url}/chat/completions"
+                body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+                answer = httpx.post(url, headers=headers, json=body, timeout=30)
+                return answer.status_code, answer.text
+
+            for name in models:
+                assert chat(name)[0] == 200, chat(name)
+            wait_until(lambda: min(len(entra.asked), len(sts.asked), google.grants.asked) >= 2, 60)
+            for name in models:
+                assert chat(name)[0] == 200, chat(name)
+            view = plane.call("GET", "/providers")["providers"]
+            assert [one["state"] for one in view] == ["ready"] * 3
+            assert all(one["credentials"][0]["refresh_at"] for one in view)
+            shown = json.dumps(view) + plane.tail(100_000)
+        assert "PRIVATE KEY" not in shown
+        for secret in ("base-secret", "entra-client-secret", "-token-", "session-secret"):
+            assert secret not in shown
