@@ -6,18 +6,10 @@ rule. A 429 of a provisioned deployment means that it is busy for some milliseco
 `retry-after-ms` and are taken as they are, for `retry-after` rounds them up to a second.
 """
 
-from towplane.parts.errors import (
-    Denied,
-    Overloaded,
-    QuotaExhausted,
-    Rejected,
-    ServerError,
-    Unavailable,
-    Upstream,
-)
+from towplane.parts.errors import Rejected, ServerError, Unavailable, Upstream
 from towplane.providers.adapter import Fields
 from towplane.providers.dialects.chat.verdict import Said, read_said
-from towplane.providers.openai.errors import judge as judge_openai
+from towplane.providers.openai.errors import judge_words
 
 __all__ = ["judge", "served_by"]
 
@@ -31,21 +23,14 @@ _MISCONFIGURED = {
 }
 _NOT_THERE = "Resource not found"
 """The message of a 404 whose code is "404": the path, or an api-version that is unknown there."""
-_CLASSES: dict[str, type[Upstream]] = {
-    # by a word in lower case
-    "permissiondenied": Denied,
-    "accessdenied": Denied,  # "due to Virtual Network/Firewall rules"
-    "publicnetworkaccessdisabled": Denied,
-    "insufficientquota": QuotaExhausted,
-    "nocapacity": Overloaded,
-    "serviceunavailable": Overloaded,
-    "modelerror": ServerError,
-}
-_REASONS: dict[type[Upstream], str] = {
-    Denied: "upstream-denied",
-    QuotaExhausted: "upstream-quota-exhausted",
-    Overloaded: "upstream-overloaded",
-    ServerError: "upstream-error",
+_MEANINGS = {
+    # OpenAI's word for what Azure says, in lower case
+    "permissiondenied": "permission_error",
+    "accessdenied": "permission_error",  # "due to Virtual Network/Firewall rules"
+    "publicnetworkaccessdisabled": "permission_error",
+    "insufficientquota": "insufficient_quota",
+    "nocapacity": "overloaded",
+    "serviceunavailable": "overloaded",
 }
 _BUSY = ("NoCapacity", "currently experiencing high demand", "temporarily unable to process")
 """In the message of a 429 that speaks of Azure's capacity and of nobody's limit."""
@@ -53,25 +38,27 @@ _BUSY = ("NoCapacity", "currently experiencing high demand", "temporarily unable
 
 def judge(status: int, fields: Fields, body: bytes, target: str) -> Upstream:
     """The error of an answer with a status from 400 on."""
-    error = judge_openai(status, fields, body, target)
     said = read_said(body)
+    error = judge_words(_translated(said, status), status, fields, target)
     wrong = _misconfiguration(said, status)
     if wrong:
-        better = Unavailable(
-            f"{target} {wrong}.",
-            next_step="The vendor must check this provider in the document.",
-            reason="upstream-model-missing",
-        )
-        return _instead(error, better)
-    words = [word.lower() for word in said.words]
-    kind = next((_CLASSES[word] for word in words if word in _CLASSES), None)
+        next_step = "The vendor must check this provider in the document."
+        say = f"{target} {wrong}."
+        error = Unavailable(say, next_step=next_step, reason="upstream-model-missing")
+    elif status == 424 and isinstance(error, Rejected):  # something that they depend on failed
+        error = ServerError(error.say, reason="upstream-error", after_s=error.after_s)
+    error.provider_code = said.words[0] if said.words else ""
+    error.status, error.body = status, body
+    return error
+
+
+def _translated(said: Said, status: int) -> Said:
+    """With OpenAI's word in front of Azure's."""
+    words = (_MEANINGS.get(word.lower()) for word in said.words)
+    known = next((word for word in words if word), None)
     if status == 429 and any(sign in said.message for sign in _BUSY):
-        kind = Overloaded
-    elif kind is None and status == 424 and isinstance(error, Rejected):
-        kind = ServerError  # something that they depend on failed
-    if kind is None or isinstance(error, kind):
-        return error
-    return _instead(error, kind(error.say, next_step=error.next_step, reason=_REASONS[kind]))
+        known = "overloaded"
+    return said if known is None else said._replace(words=(known, *said.words))
 
 
 def _misconfiguration(said: Said, status: int) -> str:
@@ -80,15 +67,8 @@ def _misconfiguration(said: Said, status: int) -> str:
         return ""
     if status == 404 and said.message.startswith(_NOT_THERE):
         return "does not know this path, or not with this api_version"
-    return next(
-        (_MISCONFIGURED[word.lower()] for word in said.words if word.lower() in _MISCONFIGURED), ""
-    )
-
-
-def _instead(error: Upstream, better: Upstream) -> Upstream:
-    better.status, better.body, better.after_s = error.status, error.body, error.after_s
-    better.provider_code = error.provider_code
-    return better
+    words = (word.lower() for word in said.words)
+    return next((_MISCONFIGURED[word] for word in words if word in _MISCONFIGURED), "")
 
 
 def served_by(fields: Fields) -> tuple[str, str]:

@@ -6,7 +6,7 @@ there is no header to say it.
 
 import re
 
-from towplane.parts.errors import RateLimited, Upstream
+from towplane.parts.errors import Overloaded, RateLimited, Upstream
 from towplane.providers.dialects.chat.verdict import Said, judge_said
 
 __all__ = ["failure_of"]
@@ -40,7 +40,7 @@ def failure_of(said: Said, status: int | None, target: str) -> Upstream:
     known = said if own is None else said._replace(words=(own, *said.words))
     error = judge_said(known, status, target)
     error.provider_code = said.words[0] if said.words else ""
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | Overloaded):
         error.after_s = _delay_of(said.message)
     return error
 
