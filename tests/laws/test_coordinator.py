@@ -432,7 +432,7 @@ class Channels(RuleBasedStateMachine):
         for name, entry in self.fleet.coordinator._entries.items():
             pool = entry.pool
             assert pool is not None
-            assert not entry.queue
+            assert not entry.waiting
             assert entry.recalling is None
             shares = [worker.hall._share(name) for worker in self.fleet.workers.values()]
             unused = sum(share.free for share in shares if share is not None)

@@ -40,11 +40,12 @@ from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
+from towplane.tenants.consumption import used, used_by_worker
 from towplane.tenants.first_key import ensure_first_key
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.ledger import Ledger
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook, open_book
-from towplane.tenants.windows import Account
+from towplane.tenants.windows import Account, Used
 
 if TYPE_CHECKING:
     from towplane.api.server import AdminServer
@@ -286,28 +287,32 @@ class RunningPlane:
 
     # Private: the ledger, always in a thread
 
-    async def _spent(self, account: Account, window: str) -> tuple[int, dict[str, int]]:
+    async def _spent(self, account: Account, window: str) -> tuple[Used, dict[str, Used]]:
         living = self.fleet.incarnations()
         return await asyncio.to_thread(self._spent_now, account, window, living)
 
     def _spent_now(
         self, account: Account, window: str, living: list[str]
-    ) -> tuple[int, dict[str, int]]:
+    ) -> tuple[Used, dict[str, Used]]:
         self._fold_all()
-        by_worker = {
-            name: self.ledger.spent_by_incarnation(name).get((account, window), 0)
-            for name in living
-        }
-        return self.ledger.spent(account, window), by_worker
+        assert self._database is not None
+        with self._database.read() as connection:  # one snapshot of both
+            by_worker = {
+                name: used_by_worker(connection, name).get((account, window), Used())
+                for name in living
+            }
+            return used(connection, account, window), by_worker
 
-    async def _recover(self, incarnation: str) -> dict[tuple[Account, str], int]:
+    async def _recover(self, incarnation: str) -> dict[tuple[Account, str], Used]:
         return await asyncio.to_thread(self._recover_now, incarnation)
 
-    def _recover_now(self, incarnation: str) -> dict[tuple[Account, str], int]:
+    def _recover_now(self, incarnation: str) -> dict[tuple[Account, str], Used]:
         recovered = self.ledger.recover(incarnation, self._clock.wall())
         if recovered.attempts:
             _log.warning("settled %d attempts of the dead worker", recovered.attempts)
-        return self.ledger.spent_by_incarnation(incarnation)
+        assert self._database is not None
+        with self._database.read() as connection:
+            return used_by_worker(connection, incarnation)
 
     def _fold_all(self) -> None:
         self._fold()

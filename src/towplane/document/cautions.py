@@ -10,6 +10,7 @@ from towplane.document.plane import Plane
 from towplane.parts.addresses import is_loopback
 from towplane.providers.endpoints import endpoint_of
 from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.tenants.force import expand_models
 
 __all__ = ["find_cautions"]
 
@@ -66,7 +67,8 @@ def _warn_unpriced(plane: Plane) -> Iterator[Finding]:
         limits = (budget.daily_nanousd, budget.monthly_nanousd, budget.total_nanousd)
         if tenant.unpriced == "allow" or all(limit is None for limit in limits):
             continue
-        asked = sorted(unpriced & set(plane.routing if tenant.models is None else tenant.models))
+        models = expand_models(tenant.models, plane.routing)
+        asked = sorted(unpriced & set(plane.routing if models is None else models))
         if asked:
             yield Finding(
                 place=("tenants", name, "budget"),

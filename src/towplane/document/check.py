@@ -16,6 +16,7 @@ from towplane.document.finding import Finding, check_known
 from towplane.document.plane import Plane
 from towplane.document.problems import Place
 from towplane.parts.addresses import is_loopback, split_address
+from towplane.tenants.force import expand_models, is_pattern
 
 __all__ = ["check_plane"]
 
@@ -115,6 +116,16 @@ def _check_engines(plane: Plane) -> Iterator[Finding]:
 
 def _check_tenants(plane: Plane) -> Iterator[Finding]:
     for name, tenant in plane.tenants.items():
-        for index, model in enumerate(tenant.models or []):
-            place = ("tenants", name, "models", index)
-            yield from check_known(place, model, plane.routing, "routing", "route")
+        yield from _check_models(plane, ("tenants", name, "models"), tenant.models)
+        for word, project in tenant.projects.items():
+            place = ("tenants", name, "projects", word, "models")
+            yield from _check_models(plane, place, project.models)
+
+
+def _check_models(plane: Plane, place: Place, models: Sequence[str] | None) -> Iterator[Finding]:
+    for index, model in enumerate(models or []):
+        if not is_pattern(model):
+            yield from check_known((*place, index), model, plane.routing, "routing", "route")
+        elif not expand_models([model], plane.routing):
+            what = "matches no route, so it allows nothing"
+            yield Finding(place=(*place, index), what=what, found=model, severity="warning")

@@ -1,11 +1,12 @@
 """Third station: may this caller do this now? Units of every limit are taken before anything runs.
 
-A request needs one unit of each rate and each concurrency limit, its tokens of each token limit,
-and its money of each budget, of its tenant and of its key: all of them or none. They are reserved
-at the highest that the request may cost, and `settle` gives back what was not used. Units live in
-the worker's shares (`tenants.leases`); when a share is too small, `admit` says which, and the line
-waits for the coordinator. What it has got by then stays with the request, so that two workers that
-need the same two units cannot take them from each other without end; both ask in the same order.
+A request needs one unit of each limit of requests, its tokens of each limit of tokens, and its
+money of each budget, of its tenant, of its project and of its key: all of them or none. They are
+reserved at the highest that the request may cost, and `settle` gives back what was not used. Units
+live in the worker's shares (`tenants.leases`); when a share is too small, `admit` says which, and
+the line waits for the coordinator. What it has got by then stays with the request, so that two
+workers that need the same two units cannot take them from each other without end; both ask in the
+same order.
 """
 
 import math
@@ -13,7 +14,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from towplane.parts.errors import NotAllowed, OverBudget, PlaneError, Saturated
-from towplane.tenants.leases import TOKENS, Measure, Share
+from towplane.tenants.leases import RATES, REQUESTS, TOKENS, Share
+from towplane.tenants.measures import MEASURES, MONEY, limits_of
 from towplane.tenants.prices import cost_nanousd
 from towplane.tenants.spec import Budget, Limits
 from towplane.tenants.windows import next_window_s, windows_at
@@ -28,27 +30,17 @@ _MOST_TOKENS = 2**30
 Amounts = tuple[int, int, int, int]
 """Of each unit that a share can have, in the order of `tenants.leases`."""
 
-_WORDS: dict[Measure, tuple[str, str]] = {
-    "rpm": ("requests per minute", "requests-per-minute"),
-    "tpm": ("tokens per minute", "tokens-per-minute"),
-    "concurrency": ("requests at the same time", "concurrency"),
-    "daily": ("daily budget", "budget-daily"),
-    "monthly": ("monthly budget", "budget-monthly"),
-    "total": ("total budget", "budget-total"),
-}
-
 
 class Account:
-    """The shares of one tenant or key in this worker."""
+    """The shares of one tenant, project or key in this worker."""
 
-    __slots__ = ("_budget", "_known", "has_budget", "limits", "name", "shares", "turns_at")
+    __slots__ = ("_budget", "_known", "has_budget", "is_limited", "limits", "name", "shares",
+                 "turns_at")  # fmt: skip
 
     def __init__(self, name: str, limits: Limits, budget: Budget) -> None:
         self.name = name
-        """`tenant/NAME` or `key/ID`."""
-        self.limits = limits
-        self._budget = budget
-        self.has_budget = budget != Budget()
+        """`tenant/NAME`, `project/TENANT/NAME` or `key/ID`."""
+        self._hold(limits, budget)
         self.shares: tuple[Share, ...] = ()
         self.turns_at = 0.0
         """Wall clock at which a window of a budget ends, so that new shares are due."""
@@ -72,36 +64,31 @@ class Account:
         """The document or a command says what holds; whether that is something new."""
         if (limits, budget) == (self.limits, self._budget):
             return False
-        self.limits, self._budget = limits, budget
-        self.has_budget = budget != Budget()
+        self._hold(limits, budget)
         self.turns_at = 0.0
         return True
 
+    def _hold(self, limits: Limits, budget: Budget) -> None:
+        self.limits, self._budget = limits, budget
+        hard = [limit.measure for limit in limits_of(limits, budget, windows_at(0.0))]
+        self.has_budget = any(MEASURES[measure].unit == MONEY for measure in hard)
+        self.is_limited = bool(hard)
+
     def _turn(self, wall: float) -> None:
         windows = windows_at(wall)
-        wanted: list[tuple[Measure, str, int | None]] = [
-            ("rpm", "", self.limits.rpm),
-            ("tpm", "", self.limits.tpm),
-            ("concurrency", "", self.limits.concurrency),
-            ("daily", windows.day, self._budget.daily_nanousd),
-            ("monthly", windows.month, self._budget.monthly_nanousd),
-            ("total", windows.total, self._budget.total_nanousd),
-        ]
+        wanted = list(limits_of(self.limits, self._budget, windows))
         # A share outlives its limit: what runs gives its units back to it, and if the limit comes
         # again, the coordinator still knows what this worker holds.
         current = {"", *windows}
         self._known = {
             name: share for name, share in self._known.items() if name.rsplit("/", 1)[1] in current
         }
-        names = [
-            (pool_name(self.name, measure, window), measure)
-            for measure, window, limit in wanted
-            if limit is not None
-        ]
-        for name, measure in names:
-            self._known.setdefault(name, Share(name, measure))
-        self.shares = tuple(self._known[name] for name, _ in names)
-        self.turns_at = wall + next_window_s(wall) if self.has_budget else math.inf
+        names = [pool_name(self.name, limit.measure, limit.window) for limit in wanted]
+        for name, limit in zip(names, wanted, strict=True):
+            self._known.setdefault(name, Share(name, limit.measure))
+        self.shares = tuple(self._known[name] for name in names)
+        has_window = any(limit.window for limit in wanted)
+        self.turns_at = wall + next_window_s(wall) if has_window else math.inf
 
 
 class Ticket:
@@ -142,7 +129,7 @@ class Denied(NamedTuple):
         return self.pool == short.share.name and short.amount >= self.amount
 
 
-def pool_name(account: str, measure: Measure, window: str) -> str:
+def pool_name(account: str, measure: str, window: str) -> str:
     """The name of a pool, the same in the worker and at the coordinator."""
     return f"{account}/{measure}/{window}"
 
@@ -151,7 +138,7 @@ def admit(x: "Exchange") -> Short | None:
     """Take what the request needs, into `x.ticket`; or nothing, and say what is missing."""
     hall, ask, route = x.hall, x.ask, x.route
     assert route is not None
-    tenant, key = hall.accounts_of(x.caller)
+    accounts = hall.accounts_of(x.caller)
     wall = x.wall
     if hall.journal.is_short and (trouble := hall.journal.trouble) is not None:
         raise trouble
@@ -165,7 +152,7 @@ def admit(x: "Exchange") -> Short | None:
     tokens = ask.input_estimate + output
     price = route.dearest.price_at(wall, ask)
     money = None if price is None else cost_nanousd(price, ask.input_estimate, 0, output)
-    if money is None and (tenant.has_budget or key.has_budget) and not hall.may_be_unpriced(x):
+    if money is None and _has_budget(accounts) and not hall.may_be_unpriced(x):
         raise NotAllowed(
             f"The price of `{ask.model}` is unknown, and this key spends from a budget.",
             next_step="The vendor can set its price, or allow unpriced models for this tenant.",
@@ -175,7 +162,7 @@ def admit(x: "Exchange") -> Short | None:
         _release(x)
     amounts = (1, 1, tokens, money or 0)
     taken: list[Share] = []
-    for account in (tenant, key):
+    for account in accounts:
         for share in account.shares if wall < account.turns_at else account.shares_at(wall):
             amount = amounts[share.unit]
             if share.free < amount:
@@ -207,13 +194,16 @@ def settle(x: "Exchange") -> None:
             share.settle(tokens, ticket.taken_at)
         else:
             share.free += unused[unit]
+    if not x.attempts:
+        _uncount(ticket)
 
 
 def refusal_of(x: "Exchange", short: Short) -> PlaneError:
     """The words for a request that did not get its units."""
     measure = short.share.measure
-    words, reason = _WORDS[measure]
-    whose = "tenant" if short.share.name.startswith("tenant/") else "key"
+    info = MEASURES[measure]
+    words, reason = info.words, info.reason
+    whose = short.share.name.partition("/")[0]
     denied = x.denied
     if denied is None or denied.pool != short.share.name:
         return Saturated(
@@ -223,11 +213,11 @@ def refusal_of(x: "Exchange", short: Short) -> PlaneError:
             after_s=1.0,
         )
     after_s = denied.retry_after_s
-    if measure in ("rpm", "tpm", "concurrency"):
+    if info.unit != MONEY:
         if after_s is None:
             return Saturated(
                 f"This request alone needs more than this {whose}'s {words} allow.",
-                next_step="Ask for fewer tokens.",
+                next_step="Ask for fewer tokens." if info.unit == TOKENS else "Ask your vendor.",
                 reason=reason,
             )
         return Saturated(
@@ -241,6 +231,17 @@ def refusal_of(x: "Exchange", short: Short) -> PlaneError:
         next_step="Ask for fewer tokens, or ask the vendor for a higher budget.",
         reason=reason,
     )
+
+
+def _has_budget(accounts: Iterable[Account]) -> bool:
+    return any(account.has_budget for account in accounts)
+
+
+def _uncount(ticket: Ticket) -> None:
+    """Nothing was asked upstream, so that the ledger knows no such request: nor does its day."""
+    for share in ticket.shares:
+        if share.unit == REQUESTS and share.measure not in RATES:
+            share.free += 1
 
 
 def _release(x: "Exchange") -> None:

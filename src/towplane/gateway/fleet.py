@@ -35,7 +35,7 @@ from towplane.monitoring.merge import Tally
 from towplane.parts import process
 from towplane.parts.clock import Clock
 from towplane.parts.errors import PlaneError, Platform
-from towplane.tenants.windows import Account
+from towplane.tenants.windows import Account, Used
 
 __all__ = ["Fleet", "WorkerStatus"]
 
@@ -48,7 +48,7 @@ _log = logging.getLogger("towplane.gateway")
 _decode = msgspec.msgpack.Decoder(FromWorker).decode
 
 WorkerState = Literal["starting", "serving", "draining", "down"]
-Recover = Callable[[str], Awaitable[dict[tuple[Account, str], int]]]
+Recover = Callable[[str], Awaitable[dict[tuple[Account, str], Used]]]
 
 
 @dataclass(slots=True)

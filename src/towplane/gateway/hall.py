@@ -45,6 +45,7 @@ from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
 from towplane.tenants.leases import RATE_SHARE_S, RATES, Share
+from towplane.tenants.priorities import rank_of
 from towplane.tenants.spec import Budget
 
 SWEEP_S = 0.05
@@ -88,7 +89,7 @@ class Hall:
         self._pools: dict[tuple[str, int, bool, EgressInfo], TargetPool] = {}
         self.providers: dict[str, ProviderState] = {}
         self._accounts: dict[str, Account] = {}
-        self._pairs: dict[str, tuple[Account, Account]] = {}
+        self._limited: dict[str, tuple[Account, ...]] = {}
         self._waiting: dict[str, tuple[int, list[Exchange]]] = {}
         self._edges: Edges = {}
         self._connections_swept_at = 0.0
@@ -115,18 +116,22 @@ class Hall:
                 )
         return self.keyring.identify(token, self.wall())
 
-    def accounts_of(self, key: KeyRecord) -> tuple[Account, Account]:
-        """The accounts of the key's tenant and of the key."""
-        pair = self._pairs.get(key.id)
-        if pair is None:
+    def accounts_of(self, key: KeyRecord) -> tuple[Account, ...]:
+        """Of the accounts of the key's tenant, of its project and of itself, those with limits."""
+        found = self._limited.get(key.id)
+        if found is None:
             tenant = self.keyring.tenants.get(key.tenant)
             if tenant is None:
                 raise Unauthorised("The tenant of this key is gone.", reason="key-unknown")
-            pair = self._pairs[key.id] = (
-                self._account(f"tenant/{tenant.name}", tenant.limits, tenant.budget),
-                self._account(f"key/{key.id}", key.limits, key.budget),
-            )
-        return pair
+            accounts = [self._account(f"tenant/{tenant.name}", tenant.limits, tenant.budget)]
+            project = tenant.projects.get(key.project)
+            if project is not None:
+                name = f"project/{tenant.name}/{key.project}"
+                accounts.append(self._account(name, project.limits, project.budget))
+            accounts.append(self._account(f"key/{key.id}", key.limits, key.budget))
+            found = tuple(account for account in accounts if account.is_limited)
+            self._limited[key.id] = found
+        return found
 
     def may_use(self, key: KeyRecord, model: str) -> bool:
         """Whether this key may ask for this model."""
@@ -147,7 +152,8 @@ class Hall:
             return
         amount += self._tell_settled(share)  # a debt is told, not lent: it may exceed the limit
         self._waiting[share.name] = (amount, [x])
-        self.tell(Need(share.name, amount))
+        caller = x.caller
+        self.tell(Need(share.name, amount, rank_of(caller.priority), caller.tenant))
 
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""
@@ -172,9 +178,13 @@ class Hall:
         self.plane = snapshot.plane
         self.access_log = snapshot.access_log
         self.keyring = KeyRing(snapshot.keys, snapshot.tenants, snapshot.pepper)
-        self._pairs.clear()
+        self._limited.clear()
         for tenant in snapshot.tenants:
             self._update_account(f"tenant/{tenant.name}", tenant.limits, tenant.budget)
+            for name, project in tenant.projects.items():
+                self._update_account(
+                    f"project/{tenant.name}/{name}", project.limits, project.budget
+                )
         for key in snapshot.keys:
             self._update_account(f"key/{key.id}", key.limits, key.budget)
         self._limit_providers(snapshot.providers)

@@ -146,6 +146,8 @@ class Granted(msgspec.Struct, tag="granted"):
     pool: str
     amount: int
     retry_after_s: float | None = None
+    serial: int = 0
+    """Of the need that this answers."""
 
 
 class Recall(msgspec.Struct, tag="recall"):
@@ -177,6 +179,15 @@ class Need(msgspec.Struct, tag="need"):
 
     pool: str
     amount: int
+    rank: int = 1
+    """The request's priority (`tenants.priorities`)."""
+    tenant: str = ""
+    """Whose request it is: tenants of the same priority are served in turn."""
+    wait_s: float = 0.0
+    """How long the need may stand in the coordinator's queue before it is refused; 0: it is refused
+    as soon as no worker holds enough unused."""
+    serial: int = 0
+    """The answer bears it too; a worker may have several needs of one pool in the queue."""
 
 
 class Returned(msgspec.Struct, tag="returned"):

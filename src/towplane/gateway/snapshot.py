@@ -18,6 +18,7 @@ from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
 from towplane.providers.spec import ProviderLimits
 from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.tenants.force import in_force
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook
 from towplane.tenants.spec import Limits
@@ -63,6 +64,7 @@ def make_snapshot(
     gateway = plane.gateway
     managed = provider_targets(plane, credentials, book, reveal=reveal)
     targets = {t.name: t for t in (*managed, *_engines(plane, replicas))}
+    tenants, keys = in_force(tenants, keys, plane.routing)
     return Snapshot(
         version=version,
         plane=plane.plane,
@@ -70,8 +72,8 @@ def make_snapshot(
         limits=gateway.limits,
         drain_s=gateway.drain_s,
         pepper=pepper,
-        tenants=tuple(tenants),
-        keys=tuple(keys),
+        tenants=tenants,
+        keys=keys,
         targets=tuple(targets.values()),
         routes=tuple(_route(plane, model, spec, replicas) for model, spec in plane.routing.items()),
         access_log=plane.monitoring.access_log,

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from towplane.parts.errors import Platform, Unauthorised
-from towplane.tenants.spec import Budget, Limits
+from towplane.tenants.spec import Alerts, Budget, Limits, Priority, ProjectSpec
 
 __all__ = [
     "KeyReason",
@@ -50,6 +50,11 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str] | None = None
     """None: all of the document."""
     unpriced: Literal["refuse", "allow"] = "refuse"
+    priority: Priority = "standard"
+    projects: dict[str, ProjectSpec] = {}
+    """All of them, declared or created."""
+    alerts: Alerts | None = None
+    """Its own; None: those of all tenants."""
     source: Literal["document", "created"] = "created"
     created_at: float | None = None
     """None for one that the document declares."""
@@ -77,7 +82,9 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     budget: Budget = Budget()
     models: list[str] | None = None
-    """None: all that its tenant may ask for."""
+    """None: all that its project and its tenant may ask for."""
+    priority: Priority | None = None
+    """None: that of its project, or of its tenant."""
     created_at: float = 0.0
     expires_at: float | None = None
     revoked_at: float | None = None

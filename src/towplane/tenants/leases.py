@@ -1,10 +1,11 @@
 """Limits and budgets over several workers: pools at the coordinator, shares in the workers.
 
 Every limit is a pool of units: requests or tokens of the last minute, requests at the same time,
-nano-dollars of a day, a month or for good. The coordinator owns the pools; a worker holds a share
-of a pool and takes units from it without asking anybody. When its share is too small it asks for
-more; when the pool is empty the coordinator first calls back what other workers hold unused. So a
-request is refused only when no unit is left anywhere, and no more units are out than the limit:
+requests, tokens or nano-dollars of a day, a month or for good. The coordinator owns the pools; a
+worker holds a share of a pool and takes units from it without asking anybody. When its share is too
+small it asks for more; when the pool is empty the coordinator first calls back what other workers
+hold unused. So a request is refused only when no unit is left anywhere, and no more units are out
+than the limit:
 
     out = Σ over workers (held unused + in use or spent) ≤ limit
 
@@ -16,37 +17,36 @@ request is refused only when no unit is left anywhere, and no more units are out
 
 Units of a rate come back a minute after they were granted; a share of a rate is therefore given
 back when it has not been used for `RATE_SHARE_S`. Units in use come back when the request ends
-(concurrency) or never within their window (money spent). What a request reserved of a rate and did
-not use belongs to the minute in which it was taken: it goes back to the pool with its age, and is
-never used again by the worker, because the pool may have lent it anew. What an answer cost above
-its reservation is a debt: it is told to the pool before more is asked for, and is the one thing
-that can bring more out than the limit. Pure: the clock is passed in.
+(concurrency) or never within their window (what was used of a day). What a request reserved of a
+rate and did not use belongs to the minute in which it was taken: it goes back to the pool with its
+age, and is never used again by the worker, because the pool may have lent it anew. What an answer
+cost above its reservation is a debt: it is told to the pool before more is asked for, and is the
+one thing that can bring more out than the limit. Pure: the clock is passed in.
 """
 
 import math
 from collections import deque
-from typing import Literal
 
-Measure = Literal["rpm", "tpm", "concurrency", "daily", "monthly", "total"]
+from towplane.tenants.measures import MEASURES, MONEY, REQUESTS, RUNS, TOKENS, Measure
+
+__all__ = [
+    "MONEY",
+    "RATES",
+    "RATE_SHARE_S",
+    "RATE_WINDOW_S",
+    "REQUESTS",
+    "RUNS",
+    "TOKENS",
+    "Measure",
+    "Pool",
+    "Share",
+]
 
 RATE_WINDOW_S = 60.0
 RATE_SHARE_S = 1.0
 """How long a worker may keep unused units of a rate; the error of the window is this long."""
 
 RATES: frozenset[Measure] = frozenset(("rpm", "tpm"))
-
-REQUESTS, RUNS, TOKENS, MONEY = range(4)
-"""What a request takes of a share: a request of a minute, a place among those that run, tokens of a
-minute, money. Small numbers, so that amounts can be looked up by place in a tuple."""
-
-UNITS: dict[Measure, int] = {
-    "rpm": REQUESTS,
-    "concurrency": RUNS,
-    "tpm": TOKENS,
-    "daily": MONEY,
-    "monthly": MONEY,
-    "total": MONEY,
-}
 
 
 class _Grant:
@@ -63,10 +63,16 @@ class _Grant:
 class Pool:
     """All units of one limit in one window."""
 
-    __slots__ = ("_grants", "ends_at", "held", "limit", "measure", "out")
+    __slots__ = ("_grants", "ends_at", "held", "limit", "measure", "out", "reserve_ratio")
 
     def __init__(
-        self, measure: Measure, limit: int, *, spent: int = 0, ends_at: float = math.inf
+        self,
+        measure: Measure,
+        limit: int,
+        *,
+        spent: int = 0,
+        ends_at: float = math.inf,
+        reserve_ratio: float = 0.0,
     ) -> None:
         self.measure = measure
         self.limit = limit
@@ -74,6 +80,8 @@ class Pool:
         """Units that nobody can get now: granted and not returned, or spent before."""
         self.ends_at = ends_at
         """Wall clock at which the window is over and the pool can be forgotten."""
+        self.reserve_ratio = reserve_ratio
+        """Share of the limit that requests of low priority leave to the others."""
         self.held: dict[int, int] = {}
         """By worker: units granted and not returned (of a rate: in the last minute)."""
         self._grants: deque[_Grant] = deque()
@@ -86,14 +94,25 @@ class Pool:
             self._take_back(grant.worker, grant.amount)
         return self.limit - self.out
 
-    def grant(self, worker: int, need: int, now: float, *, workers: int) -> int:
+    def is_enough(self, need: int, now: float, *, is_low: bool = False) -> bool:
+        """Whether `need` units can be granted now, to a request of low priority or another.
+
+        The reserve is never so large that a request alone could not have what it needs.
+        """
+        leave = min(self._reserve(), self.limit - need) if is_low else 0
+        return self.free(now) - max(0, leave) >= need
+
+    def grant(
+        self, worker: int, need: int, now: float, *, workers: int, is_low: bool = False
+    ) -> int:
         """Give `need` units, and some more for the next requests; 0 when there are too few."""
-        free = self.free(now)
-        if free < need:
+        if not self.is_enough(need, now, is_low=is_low):
             return 0
+        free = self.free(now)
         # What a worker holds of a rate when it dies is lost for a minute, so it never holds much.
         parts = 8 * workers if self.measure in RATES else 2 * workers if workers > 1 else 1
-        amount = max(need, free // parts)
+        # Whoever asks next of this worker may be of low priority: no more out of the reserve.
+        amount = max(need, min(free // parts, free - self._reserve()))
         self._give(worker, amount, now)
         return amount
 
@@ -118,7 +137,7 @@ class Pool:
                     self._take_back(worker, units)
 
     def worker_died(self, worker: int, *, spent: int) -> None:
-        """A worker is gone; `spent` is the money that its journal says it spent.
+        """A worker is gone; `spent` is what its journal says it used of a window.
 
         Of a rate nobody knows what it used: all that it got comes back with its minute.
         """
@@ -139,6 +158,9 @@ class Pool:
             if missing <= 0:
                 return max(0.0, grant.at + RATE_WINDOW_S + RATE_SHARE_S - now)
         return 0.0
+
+    def _reserve(self) -> int:
+        return int(self.limit * self.reserve_ratio) if self.reserve_ratio else 0
 
     def _give(self, worker: int, amount: int, now: float) -> None:
         self.out += amount
@@ -164,7 +186,7 @@ class Share:
         self.name = name
         """The pool's name, the same at both ends."""
         self.measure = measure
-        self.unit = UNITS[measure]
+        self.unit = MEASURES[measure].unit
         self.free = 0
         """Units held and not in use; below 0 when an answer cost more than was reserved."""
         self.fresh_until = math.inf

@@ -1,24 +1,55 @@
-"""The windows of a budget and the accounts that have one.
+"""The windows of limits and budgets, and the accounts that have them.
 
 Pure. A window is named by its UTC time: `2026-11-23`, `2026-11` or `total`; no two kinds can be
-confused. The law: spend belongs to the windows of the moment when its attempt was opened.
+confused. The law: usage belongs to the windows of the moment when its attempt was opened.
 """
 
+import calendar
+import math
 import time
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-__all__ = ["DAY_S", "TOTAL", "Account", "Windows", "day_of", "next_window_s", "windows_at"]
+__all__ = [
+    "DAY_S",
+    "TOTAL",
+    "Account",
+    "Used",
+    "Windows",
+    "day_of",
+    "end_of",
+    "next_window_s",
+    "windows_at",
+]
 
 TOTAL = "total"
 DAY_S = 86_400
 
 
 class Account(NamedTuple):
-    """Who has limits: a tenant by name or a key by its public id (with a budget), or a provider."""
+    """Who has limits: a tenant by name, a project as `TENANT/PROJECT`, a key by its public id, or a
+    provider."""
 
-    kind: Literal["tenant", "key", "provider"]
+    kind: Literal["tenant", "project", "key", "provider"]
     name: str
+
+
+class Used(NamedTuple):
+    """What was used in a window, as the ledger has it."""
+
+    requests: int = 0
+    tokens: int = 0
+    """Input and output together."""
+    nanousd: int = 0
+    """Of what has a known cost."""
+
+    def plus(self, other: "Used") -> "Used":
+        """Both together."""
+        return Used(
+            self.requests + other.requests,
+            self.tokens + other.tokens,
+            self.nanousd + other.nanousd,
+        )
 
 
 class Windows(NamedTuple):
@@ -48,3 +79,14 @@ def _windows_of_day(day_number: int) -> Windows:
 def next_window_s(at: float) -> float:
     """Seconds from a moment to the next UTC midnight, when some window may turn."""
     return DAY_S - at % DAY_S
+
+
+def end_of(window: str) -> float:
+    """The moment at which a window ends."""
+    if window == TOTAL:
+        return math.inf
+    if len(window) == len("2026-11"):
+        year, month = map(int, window.split("-"))
+        following = (year + month // 12, month % 12 + 1)
+        return float(calendar.timegm((*following, 1, 0, 0, 0)))
+    return calendar.timegm(time.strptime(window, "%Y-%m-%d")) + float(DAY_S)

@@ -11,7 +11,7 @@ import json
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Literal, NamedTuple, cast
 
 from towplane.document.plane import HttpLimits
@@ -41,7 +41,7 @@ from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, Minted, TenantRecord, digest_of, mint
 from towplane.tenants.spec import Budget, Limits
-from towplane.tenants.windows import Account, windows_at
+from towplane.tenants.windows import Account, Used, windows_at
 from towplane.testing.clock import FakeClock
 from towplane.testing.framing import Message, MessageReader
 from towplane.testing.memory import MemoryTransport
@@ -269,15 +269,17 @@ class _Journal:
             assert event.id not in self.settled, "settled twice"
             self.settled[event.id] = event
 
-    def spent(self, account: Account, window: str) -> int:
-        """What its settled attempts cost an account in a window."""
-        return sum(
-            event.cost_nanousd or 0
-            for event in self.settled.values()
-            for opened in (self.opened[event.id],)
-            if (opened.tenant if account.kind == "tenant" else opened.key) == account.name
-            and window in windows_at(opened.at)
-        )
+    def used(self, account: Account, window: str) -> Used:
+        """What an account used in a window, by its settled attempts."""
+        found = Used()
+        for event in self.settled.values():
+            opened = self.opened[event.id]
+            whose = opened.key if account.kind == "key" else opened.tenant
+            if whose == account.name.partition("/")[0] and window in windows_at(opened.at):
+                tokens = (event.input or 0) + (event.output or 0)
+                is_first = int(event.id.endswith(".1"))
+                found = found.plus(Used(is_first, tokens, event.cost_nanousd or 0))
+        return found
 
 
 class Worker:
@@ -426,13 +428,23 @@ class Fleet:
         for id, opened in left.items():
             cost = opened.reserved_nanousd
             journal.append(
-                Settled(id, self.clock.wall(), "crashed", "estimated", cost_nanousd=cost)
+                Settled(
+                    id,
+                    self.clock.wall(),
+                    "crashed",
+                    "estimated",
+                    input=opened.input_estimate,
+                    output=opened.output_limit,
+                    cost_nanousd=cost,
+                )
             )
         names = {Account("tenant", o.tenant) for o in journal.opened.values()}
         names |= {Account("key", o.key) for o in journal.opened.values()}
+        names |= {Account("project", f"{t.name}/{p}") for t in self.snapshot.tenants
+                  for p in t.projects}  # fmt: skip
         windows = {w for o in journal.opened.values() for w in windows_at(o.at)}
-        spent = {(name, w): journal.spent(name, w) for name in names for w in windows}
-        self.inside(lambda: self.coordinator.worker_died(worker.number, spent))
+        used = {(name, w): journal.used(name, w) for name in names for w in windows}
+        self.inside(lambda: self.coordinator.worker_died(worker.number, used))
         return left
 
     def reload(self, **changed: Any) -> None:
@@ -507,9 +519,9 @@ class Fleet:
         if worker is not None:
             worker.coming.append(message)
 
-    async def _spent(self, account: Account, window: str) -> tuple[int, dict[str, int]]:
-        by_worker = {name: book.spent(account, window) for name, book in self.ledger.items()}
-        return sum(by_worker.values()), by_worker
+    async def _spent(self, account: Account, window: str) -> tuple[Used, dict[str, Used]]:
+        by_worker = {name: book.used(account, window) for name, book in self.ledger.items()}
+        return reduce(Used.plus, by_worker.values(), Used()), by_worker
 
 
 class _WorkerLoop:

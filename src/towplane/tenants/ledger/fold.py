@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from towplane.tenants.events import Event, Opened, Progress, Settled
 from towplane.tenants.ledger.names import Names, NamesBook
 from towplane.tenants.ledger.schema import DETAILS
-from towplane.tenants.windows import DAY_S, day_of
+from towplane.tenants.windows import DAY_S, Used, day_of
 
 __all__ = ["Applied", "apply", "decode_opened"]
 
@@ -66,15 +66,17 @@ _ADD_USAGE = (
 )
 _ADD_DETAIL = f"INSERT OR IGNORE INTO attempt_details VALUES (?{',?' * len(DETAILS)})"  # noqa: S608
 _ADD_SPEND = (
-    "INSERT INTO spend_by_writer VALUES (?, ?, ?, ?, ?) "
+    "INSERT INTO spend_by_writer VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (incarnation, tenant, key, day) DO UPDATE SET "
-    "cost_nanousd = cost_nanousd + excluded.cost_nanousd"
+    "cost_nanousd = cost_nanousd + excluded.cost_nanousd, "
+    "requests = requests + excluded.requests, tokens = tokens + excluded.tokens"
 )
 
 _Ended = tuple[Opened, Settled]
 _Day = float  # the number of the day stands for its name, which few rows need
 _Total = list[int]  # in the order of _SUMS, then of DETAILS
 _COST = _SUMS.index("cost_nanousd")
+_REQUESTS, _INPUT, _OUTPUT = map(_SUMS.index, ("requests", "input", "output"))
 _NO_DETAILS = [0] * len(DETAILS)
 _NOTHING = (0,) * len(DETAILS)
 _read_details = attrgetter(*DETAILS)
@@ -277,15 +279,21 @@ def _add_sums(
     connection: sa.Connection, incarnation: str, sums: list[tuple[_Day, Names, _Total]]
 ) -> None:
     """Add to the sums of the days and of the worker."""
-    spend: dict[tuple[str, str, str], int] = {}
+    spend: dict[tuple[str, str, str], Used] = {}
     rows = []
     for number, names, total in sums:
         day = day_of(number * DAY_S)
         rows.append((day, *names[:4], names.service, *total))
         whose = (names.tenant, names.key, day)
-        spend[whose] = spend.get(whose, 0) + total[_COST]
+        tokens = total[_INPUT] + total[_OUTPUT]
+        used = Used(total[_REQUESTS], tokens, total[_COST])
+        spend[whose] = spend.get(whose, Used()).plus(used)
     _run(connection, _ADD_USAGE, rows)
-    _run(connection, _ADD_SPEND, [(incarnation, *whose, cost) for whose, cost in spend.items()])
+    spent = [
+        (incarnation, *whose, used.nanousd, used.requests, used.tokens)
+        for whose, used in spend.items()
+    ]
+    _run(connection, _ADD_SPEND, spent)
 
 
 def _run(connection: sa.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

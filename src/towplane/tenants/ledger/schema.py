@@ -15,6 +15,7 @@ __all__ = [
     "CREATE_ATTEMPTS",
     "DETAILS",
     "HEAD",
+    "alerts",
     "attempt_details",
     "attempt_names",
     "attempt_numbers",
@@ -25,13 +26,14 @@ __all__ = [
     "open_attempts",
     "open_schema",
     "price_adjustments",
+    "projects",
     "repricings",
     "spend_by_writer",
     "tenants",
     "usage_by_day",
 ]
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest step of `tenants/migrations/versions`."""
 
 metadata = sa.MetaData()
@@ -160,6 +162,7 @@ spend_by_writer = sa.Table(
     metadata,
     *(sa.Column(name, _Text, primary_key=True) for name in ("incarnation", "tenant", "key", "day")),
     _whole("cost_nanousd"),
+    *(sa.Column(name, _Int, nullable=False, server_default="0") for name in ("requests", "tokens")),
     sqlite_with_rowid=False,
 )
 
@@ -179,6 +182,29 @@ keys = sa.Table(
     _text("record"),
     sa.Index("keys_by_tenant", "tenant"),
     sqlite_with_rowid=False,
+)
+
+projects = sa.Table(
+    "projects",  # the created ones, as `tenants`
+    metadata,
+    *(sa.Column(name, _Text, primary_key=True) for name in ("tenant", "name")),
+    _text("record"),
+    sqlite_with_rowid=False,
+)
+
+alerts = sa.Table(
+    "alerts",  # limits that came near, each share of each limit once in a window; see `alerts`
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    *(_text(name) for name in ("id", "kind", "account", "tenant", "measure", "window")),
+    *(_whole(name) for name in ("share_ppm", "amount", "used", "at_us")),
+    _text("state"),
+    *(_whole(name) for name in ("tries", "due_us")),
+    sa.Column("ended_us", _Int),
+    _text("trouble"),
+    sa.UniqueConstraint("kind", "account", "measure", "window", "share_ppm", "amount"),
+    sa.Index("alerts_by_state", "state", "due_us"),
+    sqlite_autoincrement=True,
 )
 
 audit = sa.Table(
