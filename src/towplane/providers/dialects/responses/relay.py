@@ -28,7 +28,7 @@ def make_relay(ask: Ask, target: str) -> Reader:  # noqa: ARG001  # every dialec
 class ResponsesRelay(Reader):
     """Reads what passes; gives out the bytes that came."""
 
-    __slots__ = ("_carried", "_carry", "_is_failing", "_last", "_target", "_tokens")
+    __slots__ = ("_carried", "_carry", "_is_failing", "_key", "_last", "_target")
 
     def __init__(self, target: str) -> None:
         super().__init__()
@@ -37,7 +37,8 @@ class ResponsesRelay(Reader):
         self._carried = 0
         self._last = b""
         """The end of what is carried, in which a border may have begun."""
-        self._tokens = 0
+        self._key = b""
+        """How an event says its type that is a token like the one before it."""
         self._is_failing = False
         """The response has failed and has not said why."""
 
@@ -45,12 +46,9 @@ class ResponsesRelay(Reader):
         payload = self._whole_events(payload, whole=whole)
         tokens, done = 0, False
         if payload:
-            types = wire.types_of(payload)
-            if wire.is_plain(payload) and len(types) == wire.count_events(payload):
-                tokens = wire.count_tokens(payload, types)
-            else:
+            tokens = wire.count_alike(payload, self._key) if self._key else 0
+            if not tokens:
                 payload, tokens, done = self._look(payload)
-            self._tokens += tokens
         ends = done or whole
         if ends and not self.finished and self.failed is None:
             self.failed = self._broken()
@@ -97,6 +95,11 @@ class ResponsesRelay(Reader):
 
     def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
         """What is relayed of whole events, their tokens, and whether the end is among them."""
+        types = wire.types_of(payload)
+        if wire.is_plain(payload) and len(types) == wire.count_events(payload):
+            if types:
+                self._key = wire.key_of(types[-1])
+            return payload, wire.count_tokens(payload, types), False
         kept: list[bytes] = []
         tokens = start = 0
         while start < len(payload):

@@ -17,12 +17,14 @@ __all__ = [
     "NotJson",
     "Response",
     "TerminalEvent",
+    "count_alike",
     "count_events",
     "count_tokens",
     "decode_response",
     "decode_terminal",
     "estimate_tokens",
     "is_plain",
+    "key_of",
     "service_of_tail",
     "types_of",
     "usage_of_tail",
@@ -102,6 +104,18 @@ _response = msgspec.json.Decoder(Response)
 _terminal = msgspec.json.Decoder(TerminalEvent)
 _usage = msgspec.json.Decoder(Usage)
 _output = msgspec.json.Decoder(_Output)
+
+
+def key_of(kind: bytes) -> bytes:
+    """How an event of this type says it, in JSON without spaces; empty if it is no token."""
+    is_token = kind.endswith(b".delta") and not kind.endswith(_OF_TOOLS)
+    return b'"type":"response.%b"' % kind if is_token else b""
+
+
+def count_alike(payload: bytes, key: bytes) -> int:
+    """The tokens of these events if all of them are one by their `key`; 0 if some may be none."""
+    events = payload.count(b"\ndata:") + payload.startswith(b"data:")
+    return events if payload.count(key) == events and b'"delta":""' not in payload else 0
 
 
 def types_of(payload: bytes) -> list[bytes]:
