@@ -96,6 +96,7 @@ class _Said(msgspec.Struct):
 
     error: _Inner | str | None = None
     message: str = ""
+    message_: str = msgspec.field(name="Message", default="")
     type_: str = msgspec.field(name="__type", default="")
 
 
@@ -111,7 +112,7 @@ def _read(body: bytes) -> _Said:
 def _say(body: bytes) -> str:
     said = _read(body)
     inner = said.error
-    text = inner.message if isinstance(inner, _Inner) else inner or said.message
+    text = inner.message if isinstance(inner, _Inner) else inner or said.message or said.message_
     text = " ".join(text.split())
     return text if len(text) <= 200 else text[:199] + "…"
 
