@@ -83,7 +83,9 @@ def _has_price(plane: Plane, name: str, route: RouteSpec) -> bool:
         if target.engine in plane.engines and plane.engines[target.engine].prices:
             return True
         if target.provider in plane.providers:
-            prices = plane.providers[target.provider].prices
-            if prices.get(target.model or name):
+            provider = plane.providers[target.provider]
+            if provider.prices.get(target.model or name):
                 return True
+            if provider.endpoint is None or provider.endpoint.startswith("https://"):
+                return True  # the price book may know it, and `tenants prices check` says whether
     return False
