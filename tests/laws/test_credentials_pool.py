@@ -18,40 +18,40 @@ def pool(*credentials: Credential) -> CredentialPool:
 def test_it_stays_with_one_while_that_one_is_good() -> None:
     """A prompt cache belongs to an account."""
     found = pool(A, B)
-    assert [found.pick(float(now), NONE) for now in range(5)] == [A] * 5
+    assert [found.pick("t", float(now), NONE) for now in range(5)] == [A] * 5
 
 
 def test_a_refused_one_is_parked_longer_each_time_and_told() -> None:
     found = pool(A, B)
     assert [found.park(A, 0.0, "no such key") for _ in range(7)] == [
-        30, 60, 120, 240, 480, 600, 600,
+        2, 4, 8, 16, 32, 64, 128,
     ]  # fmt: skip
-    assert found.pick(1.0, NONE) == B
+    assert found.pick("t", 1.0, NONE) == B
     assert found.standings(100.0) == [
-        CredentialStanding("p#1", "parked", "no such key", 500.0),
+        CredentialStanding("p#1", "parked", "no such key", 28.0),
         CredentialStanding("p#2", "ready", "", 0.0),
     ]
-    assert found.standings(600.0)[0].state == "ready"
-    found.accepted(A)
-    assert found.park(A, 700.0, "again") == 30
+    assert found.standings(128.0)[0].state == "ready"
+    found.accepted(A, "t")
+    assert found.park(A, 700.0, "again") == 2
 
 
 def test_a_limited_one_gives_way_at_its_target_alone() -> None:
     found = pool(A, B)
-    assert found.pick(5.0, {"p#1": 10.0}) == B
-    assert found.pick(5.0, NONE) == B  # it stays with the one that it turned to
+    assert found.pick("t", 5.0, {"p#1": 10.0}) == B
+    assert found.pick("t", 5.0, NONE) == B  # it stays with the one that it turned to
     assert found.standings(5.0)[0].state == "ready"
 
 
 def test_when_all_are_parked_or_missing_there_is_none_and_the_wait_is_known() -> None:
     found = pool(A, B, Credential("p#3", trouble="the issuer is down"))
     found.park(A, 0.0, "")
-    found.park(B, 10.0, "")
-    assert found.pick(20.0, NONE) is None
-    assert not found.is_usable(20.0, NONE)
-    assert found.usable_in_s(20.0, NONE) == 10.0
-    assert found.pick(30.0, NONE) == A
-    assert found.standings(20.0)[2] == CredentialStanding(
+    found.park(B, 1.0, "")
+    assert found.pick("t", 1.5, NONE) is None
+    assert found.is_refused("t", 1.5)
+    assert found.usable_in_s("t", 1.5, NONE) == 0.5
+    assert found.pick("t", 2.0, NONE) == A
+    assert found.standings(1.5)[2] == CredentialStanding(
         "p#3", "missing", "the issuer is down", 0.0
     )
 
@@ -62,17 +62,17 @@ def test_a_renewed_one_is_not_parked_and_others_stay_so() -> None:
     found.park(B, 0.0, "")
     renewed = Credential("p#1", (("authorization", "Bearer new"),))
     found.update((renewed, B))
-    assert found.pick(1.0, NONE) == renewed
+    assert found.pick("t", 1.0, NONE) == renewed
     assert found.standings(1.0)[1].state == "parked"
 
 
 def test_one_that_was_taken_away_is_not_sent() -> None:
     found = pool(A, B, C)
-    assert found.pick(0.0, {"p#1": 9.0, "p#2": 9.0}) == C
+    assert found.pick("t", 0.0, {"p#1": 9.0, "p#2": 9.0}) == C
     found.update((A,))
-    assert found.pick(0.0, NONE) == A
+    assert found.pick("t", 0.0, NONE) == A
     found.update(())
-    assert found.pick(0.0, NONE) is None
+    assert found.pick("t", 0.0, NONE) is None
 
 
 def test_a_lone_good_one_needs_no_choice() -> None:
@@ -82,7 +82,7 @@ def test_a_lone_good_one_needs_no_choice() -> None:
     found = pool(A)
     found.park(A, 0.0, "")
     assert found.only is None
-    found.accepted(A)
+    found.accepted(A, "t")
     assert found.only == A
 
 

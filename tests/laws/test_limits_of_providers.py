@@ -104,9 +104,12 @@ def test_all_keys_parked_is_an_error_of_its_own() -> None:
         fleet.worker.upstream().give(whole({}, 401))
         fleet.turn()
     client = ask(fleet)
-    assert client.answer().status == 429 or client.answer().status == 503
-    assert "without a usable credential" in client.answer().body.decode()
-    fleet.wait(31.0)
+    assert (client.answer().status, client.answer().get(b"x-towplane-reason")) == (
+        502,
+        b"no-credential",
+    )
+    assert "refusing every credential" in client.answer().body.decode()
+    fleet.wait(2.1)
     ask(fleet)
     assert len(keys_sent(fleet)) == 3
     fleet.close()
@@ -117,13 +120,37 @@ def test_a_renewed_credential_is_not_parked_any_more() -> None:
     old = Credential("p#1", (("authorization", "Bearer old"),))
     pool.update((old,))
     pool.park(old, 0.0, "refused")
-    assert pool.pick(1.0, {}) is None
+    assert pool.pick("t", 1.0, {}) is None
     pool.update((old,))
-    assert pool.pick(1.0, {}) is None
+    assert pool.pick("t", 1.0, {}) is None
     new = Credential("p#1", (("authorization", "Bearer new"),))
     pool.update((new,))
-    assert pool.pick(1.0, {}) is new
+    assert pool.pick("t", 1.0, {}) is new
     assert [one.state for one in pool.standings(1.0)] == ["ready"]
+
+
+def test_a_forbidden_model_does_not_take_the_key_from_the_others() -> None:
+    """403 is about this model, 401 about the key."""
+    pool = CredentialPool()
+    one = Credential("p#1", (("authorization", "Bearer k"),))
+    pool.update((one,))
+    pool.park(one, 0.0, "not this model", target="p/a")
+    assert pool.pick("p/a", 1.0, {}) is None
+    assert pool.pick("p/b", 1.0, {}) is one
+    assert [(each.state, each.reason) for each in pool.standings(1.0)] == [
+        ("parked", "not this model")
+    ]
+    pool.accepted(one, "p/a")
+    assert pool.only is one
+
+
+def test_who_is_refused_again_and_again_is_asked_ever_less() -> None:
+    pool = CredentialPool()
+    one = Credential("p#1")
+    pool.update((one,))
+    waits = [pool.park(one, float(now), "no") for now in range(12)]
+    assert waits[:4] == [2.0, 4.0, 8.0, 16.0]
+    assert waits[-1] == 600.0
 
 
 def test_no_credential_shows_its_secret() -> None:
@@ -185,7 +212,7 @@ def test_a_backoff_is_bounded_and_never_before_what_was_said(
 # Limits that the document sets
 
 
-def limited(**limits: int) -> list[ProviderInfo]:
+def limited(**limits: Any) -> list[ProviderInfo]:
     return [ProviderInfo("a", Limits(**limits))]
 
 

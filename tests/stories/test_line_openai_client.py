@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from towplane.testing.plane import UPSTREAM_KEY, RunningPlane, document
+from towplane.testing.plane import UPSTREAM_KEY, RunningPlane, document, wait_until
 from towplane.testing.provider import FakeProvider, Script, Seen
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "fly me up"}]
@@ -207,8 +207,19 @@ def test_an_error_of_the_provider_becomes_the_clients_own_class(
     script = {"status": status, "headers": {"retry-after-ms": "1"}}
     with line.client() as client, pytest.raises(error) as caught:
         client.chat.completions.create(model="fake", messages=MESSAGES, extra_body={"fake": script})
+    if status == 403:  # a credential that was refused is left alone for a while
+        wait_until(lambda: _answers(line), 60.0)
     assert caught.value.message
     assert caught.value.response.headers["x-towplane-reason"]
+
+
+def _answers(line: Line) -> bool:
+    with line.client() as client:
+        try:
+            client.chat.completions.create(model="fake", messages=MESSAGES)
+        except openai.InternalServerError:
+            return False
+        return True
 
 
 def test_refusals_of_the_plane_become_the_clients_own_classes(line: Line) -> None:

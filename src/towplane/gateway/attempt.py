@@ -285,7 +285,7 @@ class Attempt:
         if (error is None and not self.was_cancelled) or isinstance(error, Rejected):
             target.breaker.succeeded(now)
             if target.credentials.has_parked and self.credential is not None:
-                target.credentials.accepted(self.credential)
+                target.credentials.accepted(self.credential, target.info.name)
         elif error is None or self.is_stale:
             target.breaker.abandoned()
         elif isinstance(error, RateLimited):
@@ -296,7 +296,8 @@ class Attempt:
         elif isinstance(error, Denied | QuotaExhausted) and self.credential is not None:
             target.breaker.abandoned()
             target.failures += 1
-            target.credentials.park(self.credential, now, error.say)
+            place = target.info.name if error.status == 403 else ""
+            target.credentials.park(self.credential, now, error.say, target=place)
         else:
             target.breaker.failed(now)
             target.failures += 1

@@ -111,9 +111,13 @@ class TargetState:
             self._throttles.setdefault(name, Throttle()).observe(said, now)
             self.has_limits = True
 
+    def is_refused(self, now: float) -> bool:
+        """Whether it wants credentials, and every one is parked or missing."""
+        return bool(self.info.credentials) and self.credentials.is_refused(self.info.name, now)
+
     def limited_s(self, now: float) -> float:
         """Seconds for which it is only its limits that keep it from answering; else 0."""
-        if self.info.state != "ready" or not self.breaker.admits(now):
+        if self.info.state != "ready" or not self.breaker.admits(now) or self.is_refused(now):
             return 0.0
         return self.usable_in_s(now) if not self.is_usable(now) else 0.0
 
@@ -127,8 +131,10 @@ class TargetState:
             return "asking to be left alone"
         if now < self.provider.at_limit_until:
             return "at its provider's limit"
+        if not self._has_credential(now) and self.is_refused(now):
+            return "refusing every credential"
         if not self._has_credential(now):
-            return "without a usable credential"
+            return "at the limit of every credential"
         return "failing" if not self.breaker.admits(now) else "already tried"
 
     def usable_in_s(self, now: float) -> float:
@@ -140,20 +146,20 @@ class TargetState:
             0.0,
         ]
         if self.info.credentials:
-            waits.append(self.credentials.usable_in_s(now, self._limited))
+            waits.append(self.credentials.usable_in_s(self.info.name, now, self._limited))
         return max(waits)
 
     def pick_credential(self, now: float) -> Credential | None:
         """The credential to send; None where none is asked for. Raises NoCredential."""
         if self.credentials.only is not None or not self.info.credentials:
             return self.credentials.only
-        found = self.credentials.pick(now, self._limited)
+        found = self.credentials.pick(self.info.name, now, self._limited)
         if found is None:
             raise NoCredential(
                 f"Every credential of {self.info.provider} is parked.",
                 next_step="The vendor must check them: `towplane providers status` says why.",
                 reason="no-credential",
-                after_s=self.credentials.usable_in_s(now, self._limited),
+                after_s=self.credentials.usable_in_s(self.info.name, now, self._limited),
             )
         return found
 
@@ -214,7 +220,9 @@ class TargetState:
         return head
 
     def _has_credential(self, now: float) -> bool:
-        return not self.info.credentials or self.credentials.is_usable(now, self._limited)
+        if not self.info.credentials:
+            return True
+        return self.credentials.usable_in_s(self.info.name, now, self._limited) <= 0
 
     def _make_head(self, rendered: Rendered, credential: Credential | None, wall: float) -> bytes:
         info, sign = self.info, self.adapter.sign

@@ -13,6 +13,7 @@ from towplane.gateway.exchange import Exchange
 from towplane.parts.errors import (
     AtLimit,
     Denied,
+    NoCredential,
     NotAllowed,
     NoTarget,
     NotFound,
@@ -125,7 +126,7 @@ def _wait_for(x: Exchange, failed: "Attempt", now: float) -> Decision | None:
     return Decision(target, "retry", "the same target, after a while", wait_s)
 
 
-def _no_target(x: Exchange) -> NoTarget:
+def _no_target(x: Exchange) -> NoTarget | NoCredential:
     now = x.hall.now()
     assert x.route is not None
     states = [t for group in x.route.groups for t, _ in group]
@@ -135,6 +136,13 @@ def _no_target(x: Exchange) -> NoTarget:
     limited = [wait for t in states if (wait := t.limited_s(now)) > 0]
     if limited:
         return AtLimit(say, next_step="Try again.", reason="provider-limit", after_s=min(limited))
+    if any(t.is_refused(now) for t in states):
+        return NoCredential(
+            say,
+            next_step="The vendor must check the credentials: `towplane providers status`.",
+            reason="no-credential",
+            after_s=max(1.0, min(waits, default=1.0)),
+        )
     return NoTarget(
         say,
         next_step="Try again shortly.",
