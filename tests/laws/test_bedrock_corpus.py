@@ -4,6 +4,7 @@ Each case is written down with what it must come to. Where a stream and a body c
 both are tried. The split law runs over every stream.
 """
 
+import contextlib
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -494,3 +495,34 @@ def test_any_split_of_a_stream_says_the_same(stream: bytes, places: list[int]) -
 def test_the_corpus_is_large_enough() -> None:
     """At least 120 cases of the family are asked for; errors are in a file of their own."""
     assert len(STREAMS) + len(BODIES) + len(BROKEN_STREAMS) + len(BROKEN_BODIES) >= 140
+
+
+# ---- whatever comes
+
+_NAMES = st.sampled_from(
+    ["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop",
+     "metadata", "chunk", "mood"]
+)  # fmt: skip
+_KEYS = st.sampled_from(
+    ["contentBlockIndex", "delta", "start", "text", "toolUse", "input", "reasoningContent",
+     "citation", "location", "stopReason", "usage", "inputTokens", "serviceTier", "toolUseId",
+     "name", "additionalModelResponseFields", "stop_sequence"]
+)  # fmt: skip
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(told=st.lists(st.tuples(_NAMES, st.dictionaries(_KEYS, _VALUES, max_size=5)), max_size=6))
+def test_no_json_breaks_more_than_its_own_answer(told: list[tuple[str, Value]]) -> None:
+    """Events, or a ProtocolError; nothing else."""
+    parser = ConverseParser("t")
+    with contextlib.suppress(ProtocolError):
+        for name, value in told:
+            sum_up(parser.feed(event_frame(name, value)))
+        parser.close()
+    with contextlib.suppress(ProtocolError):
+        parser.whole(json.dumps(told[0][1] if told else None).encode())

@@ -170,7 +170,8 @@ CONTENT = [
              {"reasoningContent": {"redactedContent": "c2VjcmV0"}}, {"text": "a"}]}, USER[0]]}),
     Case("a thought of somebody else's stays away",
          Conversation([Message("user", [HI]), Message("assistant", [
-             Thinking("so"), Refusal("no")]), Message("user", [HI])]),
+             Thinking("so"), Thinking("", "towplane.call:x"), Refusal("no")]),
+             Message("user", [HI])]),
          {"messages": [USER[0], {"role": "assistant", "content": [{"text": "no"}]}, USER[0]]}),
     Case("cache marks stay where they were",
          Conversation([Message("system", [Text("s", cache="1h")]),
@@ -263,6 +264,9 @@ SETTINGS = [
          adds(thinking={"type": "adaptive"}) | {"outputConfig": {"effort": "low", "textFormat": {
              "type": "json_schema",
              "structure": {"jsonSchema": {"schema": bytes(SCHEMA).decode()}}}}}, CLAUDE_46),
+    Case("a summary of the thoughts", told([HI], reasoning=Reasoning("high", summary="auto")),
+         adds(thinking={"type": "adaptive", "display": "summarized"})
+         | {"outputConfig": {"effort": "high"}}, CLAUDE_48),
     Case("4.6 takes a budget, too", told([HI], reasoning=Reasoning(budget=2000)),
          adds(thinking={"type": "enabled", "budget_tokens": 2000}), CLAUDE_46),
     Case("an effort that 4.6 does not know", told([HI], reasoning=Reasoning("xhigh")),
@@ -356,6 +360,9 @@ LOST = [
      told([HI, Foreign("messages[0].content[1]", msgspec.Raw(b"{}"))]), CLAUDE),
     ("messages.name", Conversation([Message("user", [HI], name="Ann")]), CLAUDE),
     ("metadata", told([HI], metadata={str(one): "x" for one in range(17)}), CLAUDE),
+    ("user", told([HI], user="a|b"), CLAUDE),
+    ("metadata", told([HI], metadata={"a": "höhe"}), CLAUDE),
+    ("image_url.detail", told([HI, Image("image/png", "aGk=", detail="low")]), CLAUDE),
     ("is_error", Conversation([*CALLED[:2], Message("user", [
         ToolResult("t1", [HI], is_error=True)])], tools=[LOOK]), LLAMA),
     ("prediction", told([HI], extra={"prediction": msgspec.Raw(b"{}")}), CLAUDE),

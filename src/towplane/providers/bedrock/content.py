@@ -126,6 +126,8 @@ class Blocks:
                 blocks.append(point)
 
     def _image(self, image: Image) -> Block | None:
+        if image.detail == "low":  # `high` and `auto` are what there is
+            self._losses.lose("image_url.detail", where=WHERE)
         source = self._source(image, "image_url")
         if source is None:
             return None
@@ -234,7 +236,7 @@ def _call_id(told: str) -> str:
 
 def _thought(part: Thinking | Redacted) -> Block | None:
     """A thought with its signature; without one (another provider's thought) no model would have
-    it back, and each does without."""
+    it back, and each does without; a marked signature is of a call at another provider."""
     if isinstance(part, Redacted):
         return {"reasoningContent": {"redactedContent": part.data}}
     if not part.signature or part.signature.startswith("towplane."):  # marked: Gemini's

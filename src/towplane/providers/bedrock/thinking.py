@@ -67,7 +67,9 @@ def say_thinking(
         case "claude" if takes.adaptive and (reasoning.budget is None or not takes.budget):
             if reasoning.budget is not None:
                 losses.lose(name, where="models that choose their own budget")
-            more["thinking"] = {"type": "adaptive"}
+            shows = reasoning.summary and reasoning.summary != "none"
+            display = {"display": "summarized"} if shows else {}
+            more["thinking"] = {"type": "adaptive", **display}
             if reasoning.effort:
                 _say_effort(reasoning.effort, takes, body)
             return True

@@ -6,6 +6,7 @@ the model answers is in `settings.py`, content in `content.py`. A client may use
 names for what no dialect has (`guardrailConfig`, …).
 """
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -33,6 +34,9 @@ _OWN = frozenset(
     ("guardrailConfig", "performanceConfig", "promptVariables", "additionalModelResponseFieldPaths")
 )
 """Fields of Converse that pass as the client wrote them."""
+_LABEL = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
+_MOST_LABELS = 16
+"""Of `requestMetadata` (botocore 1.44.5)."""
 _COUNTED = frozenset(("messages", "system", "toolConfig"))
 """What CountTokens takes of a request (botocore 1.44.5 `ConverseTokensRequest`)."""
 _STOP_PATHS = ["/stop_sequence", "/delta/stop_sequence"]
@@ -179,12 +183,19 @@ def _render_output(conversation: Conversation, losses: Losses, body: Block) -> N
 
 def _render_labels(conversation: Conversation, losses: Losses, body: Block) -> None:
     """What the invocation logs of the vendor's account may be filtered by."""
-    labels = dict(conversation.metadata)
+    labels = {}
     if conversation.user:
-        labels.setdefault("user", conversation.user)
-    if len(labels) > 16:  # botocore 1.44.5 `RequestMetadata`
-        losses.lose("metadata", where=f"{WHERE} beyond 16 entries")
-        return
+        if _LABEL.fullmatch(conversation.user):
+            labels["user"] = conversation.user
+        else:
+            losses.lose(_name(conversation, "user", "user"), where="Bedrock's logs")
+    told = conversation.metadata
+    if all(_LABEL.fullmatch(word) for pair in told.items() for word in pair) and (
+        len(labels | told) <= _MOST_LABELS
+    ):
+        labels |= told
+    else:
+        losses.lose("metadata", where="Bedrock's logs")
     if labels:
         body["requestMetadata"] = labels
 
