@@ -177,6 +177,7 @@ class TargetState:
     def report(self, now: float) -> TargetReport:
         """How it stands."""
         breaker = self.breaker.standing(now)
+        requests_left, tokens_left = self._left(now)
         return TargetReport(
             name=self.info.name,
             in_flight=self.in_flight,
@@ -186,6 +187,8 @@ class TargetState:
             is_probing=breaker.is_probing,
             probe_in_s=breaker.probe_in_s,
             parked_s=max(0.0, self._parked_until - now),
+            requests_left=requests_left,
+            tokens_left=tokens_left,
         )
 
     def price_at(self, wall: float) -> DatedPrice:
@@ -218,6 +221,12 @@ class TargetState:
             if (credential is None or credential.aws is None) and len(self._heads) < _MOST_HEADS:
                 self._heads[known] = head
         return head
+
+    def _left(self, now: float) -> tuple[int | None, int | None]:
+        said = [throttle.left(now) for throttle in self._throttles.values()]
+        requests = [requests for requests, _ in said if requests is not None]
+        tokens = [tokens for _, tokens in said if tokens is not None]
+        return sum(requests) if requests else None, sum(tokens) if tokens else None
 
     def _has_credential(self, now: float) -> bool:
         if not self.info.credentials:

@@ -215,6 +215,9 @@ class TargetReport(msgspec.Struct, array_like=True):
     """Seconds until its open breaker lets an attempt probe."""
     parked_s: float = 0.0
     """Seconds for which it asked to be left alone."""
+    requests_left: int | None = None
+    tokens_left: int | None = None
+    """What its provider says is left of its limits, over all credentials; None: it does not say."""
 
 
 class CredentialReport(msgspec.Struct, array_like=True):
