@@ -35,10 +35,9 @@ from towplane.providers.bedrock.service import service_tier
 from towplane.providers.bedrock.sigv4 import sign
 from towplane.providers.bedrock.translate import render_converse, render_count
 from towplane.providers.conversation.request import Conversation
-from towplane.providers.dialects.chat.ask import body_for as chat_body
+from towplane.providers.dialects import dialect_of
 from towplane.providers.dialects.chat.parse import make_parser as make_chat_parser
 from towplane.providers.dialects.chat.render import render_chat
-from towplane.providers.dialects.responses.ask import body_for as responses_body
 
 __all__ = ["ADAPTER"]
 
@@ -69,12 +68,12 @@ def _passthrough(ask: Ask, place: Place) -> Rendered:
         return invoke(ask, place)
     if name == "count_tokens":
         return invoke_count(ask, place)
-    body_for = chat_body if name == "chat" else responses_body
+    dialect = dialect_of(ask.operation.dialect)
     tier = place.options.get("service")
     if tier and "service_tier" not in ask.fields:
         ask = copy(ask)
         ask.fields = {**ask.fields, "service_tier": msgspec.Raw(_encode(tier))}
-    return Rendered(_OPENAI + ask.operation.path, body_for(ask, place.model))
+    return Rendered(_OPENAI + ask.operation.path, dialect.body_for(ask, place.model))
 
 
 def _relay(ask: Ask, place: Place) -> Reader | None:
