@@ -12,6 +12,7 @@ from towplane.document.plane import Plane
 from towplane.parts.clock import Clock
 from towplane.parts.secret_watch import SecretWatch
 from towplane.parts.secrets import Sealed, resolve_secret
+from towplane.parts.threads import run_aside
 from towplane.providers.adapter import Credential
 from towplane.providers.credentials import CredentialState, Refresher, open_credentials
 
@@ -89,7 +90,7 @@ class PlaneCredentials:
         """Take secrets that were rotated, without end."""
         while True:
             await asyncio.sleep(LOOK_S)
-            changed = await asyncio.to_thread(self._watch.look, self._now())
+            changed = await run_aside(lambda: self._watch.look(self._now()))
             self._say_troubles()
             if changed:
                 _log.warning("%d rotated secrets are in use", len(changed))

@@ -18,6 +18,7 @@ from towplane.gateway.dial import Dialer, forwarding
 from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import EgressInfo
 from towplane.parts.errors import PlaneError
+from towplane.parts.threads import run_aside
 from towplane.providers.adapter import Credential, Place
 from towplane.providers.adapters import adapter_of
 from towplane.providers.credential_pool import conceal
@@ -110,8 +111,7 @@ async def _check_credential(
         if source is not None:
             checked.credential = source.name
             checked.auth = "missing"
-            issuing = asyncio.to_thread(source.issue)
-            issued = await asyncio.wait_for(issuing, CREDENTIAL_S)
+            issued = await asyncio.wait_for(run_aside(source.issue), CREDENTIAL_S)
             credential = Credential(source.name, issued.headers, issued.aws)
             checked.auth = None
         target = Place(f"{reached.provider}/{model}", model, place.path, place.options)

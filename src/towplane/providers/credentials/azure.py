@@ -22,6 +22,8 @@ _CLOUDS = {
     ".azure.cn": ("login.chinacloudapi.cn", "https://cognitiveservices.azure.cn/.default"),
 }
 """By the end of the endpoint's host: authority and scope (azure-identity `AzureAuthorityHosts`)."""
+_PATIENCE = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 15}
+"""azure-core waits for five minutes by itself."""
 SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
@@ -69,7 +71,7 @@ def _issue(one: AzureCredential, endpoint: str, reveal: Reveal, via: Via) -> Iss
 
 
 def _options(authority: str | None, reveal: Reveal, via: Via) -> dict[str, Any]:
-    options: dict[str, Any] = {"retry_total": 2}
+    options: dict[str, Any] = {**_PATIENCE}
     given = os.environ.get("AZURE_AUTHORITY_HOST")
     if given:
         # An authority of one's own is not known to the public one, which need not be reachable.
@@ -85,7 +87,7 @@ def _options(authority: str | None, reveal: Reveal, via: Via) -> dict[str, Any]:
 
 def _make(identity: Any, one: AzureCredential, secret: str, options: dict[str, Any]) -> Any:
     if one.managed_identity:
-        return identity.ManagedIdentityCredential(client_id=one.client_id, retry_total=2)
+        return identity.ManagedIdentityCredential(client_id=one.client_id, **_PATIENCE)
     if one.workload_identity is not None:
         return identity.WorkloadIdentityCredential(
             tenant_id=one.tenant_id,

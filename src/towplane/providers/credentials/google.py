@@ -6,6 +6,7 @@ application-default login`) bills a project of its own, which goes along as a he
 
 import calendar
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from towplane.providers.spec import VertexCredential
 
 __all__ = ["google_source"]
 
+_WITHIN_S = 15
+"""google-auth waits for two minutes by itself."""
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -51,7 +54,7 @@ def _issue(one: VertexCredential, reveal: Reveal, via: Via) -> Issued:
             session.verify = via.ca or True
         try:
             credentials = _load(auth, one, reveal, hidden)
-            credentials.refresh(transport.Request(session))
+            credentials.refresh(partial(transport.Request(session), timeout=_WITHIN_S))
         except (errors.GoogleAuthError, ValueError, OSError) as error:
             say = str(error.args[0] if error.args else error)
             raise NotIssued(

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from towplane.parts.clock import Clock
 from towplane.parts.errors import PlaneError
+from towplane.parts.threads import run_aside
 from towplane.providers.adapter import Credential
 from towplane.providers.credentials.schedule import next_refresh, next_try
 from towplane.providers.credentials.source import Issued, NotIssued, Source
@@ -263,7 +264,7 @@ class Refresher:
 
 async def _in_thread(issue: Callable[[], Issued]) -> Issued:
     try:
-        return await asyncio.to_thread(issue)
+        return await run_aside(issue)
     except PlaneError:
         raise
     except Exception as error:
