@@ -35,6 +35,7 @@ _KNOWN = frozenset((
     "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user",
     "verbosity", "web_search_options",
 ))  # fmt: skip
+_FIELDS = {"text": "content", "refusal": "refusal", "thought": "reasoning_content"}
 _ROLES = frozenset(("developer", "system", "user", "assistant", "tool", "function"))
 
 
@@ -83,6 +84,7 @@ def wish(body: dict[str, Any]) -> Wish:
     tools = [tool["function"] for tool in body.get("tools") or [] if tool["type"] == "function"]
     choice = body.get("tool_choice")
     last = messages[-1]
+    stop = body.get("stop") or ()
     forced: tuple[str, ...] = ()
     if isinstance(choice, dict) and choice.get("type") == "function":
         forced = (choice["function"]["name"],)
@@ -102,6 +104,7 @@ def wish(body: dict[str, Any]) -> Wish:
         schema=schema,
         thinks=body.get("reasoning_effort") not in (None, "none"),
         may_filter=True,
+        stops=(stop,) if isinstance(stop, str) else tuple(stop),
     )
 
 
@@ -112,6 +115,8 @@ def answer(plan: Plan, body: dict[str, Any], number: int) -> dict[str, Any]:
     for part in plan.parts:
         if part.kind == "call":
             calls.append(_call(part, len(calls), number, "".join(part.pieces)))
+        elif part.kind == "thought" and plan.script.tells_thoughts:
+            message["reasoning_content"] = "".join(part.pieces)
         elif part.kind == "refusal":
             message["refusal"] = "".join(part.pieces)
         elif part.kind == "text":
@@ -143,7 +148,9 @@ def frames(plan: Plan, body: dict[str, Any], number: int) -> Iterator[Frame]:
             found["from_the_future"] = {"a": 1}
         return found
 
-    yield Frame(chunk({"role": "assistant", "content": "", "refusal": None}), plan.thoughts)
+    tells = plan.script.tells_thoughts
+    hidden = 0 if tells else plan.thoughts
+    yield Frame(chunk({"role": "assistant", "content": "", "refusal": None}), hidden)
     calls = 0
     for part in plan.parts:
         if part.kind == "call":
@@ -152,8 +159,8 @@ def frames(plan: Plan, body: dict[str, Any], number: int) -> Iterator[Frame]:
                 grown = {"index": calls, "function": {"arguments": piece}}
                 yield Frame(chunk({"tool_calls": [grown]}), 1)
             calls += 1
-        elif part.kind != "thought":
-            field = "refusal" if part.kind == "refusal" else "content"
+        elif part.kind != "thought" or tells:
+            field = _FIELDS[part.kind]
             for piece in part.pieces:
                 probs = {"content": [_prob(piece)], "refusal": None}
                 more = chunk({field: piece})

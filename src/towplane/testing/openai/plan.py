@@ -37,6 +37,7 @@ class Wish:
     thinks: bool = False
     shows_thoughts: bool = False
     may_filter: bool = False
+    stops: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,6 +84,7 @@ def make_plan(wish: Wish, script: Script) -> Plan:
     else:
         count = _LONG if "[long]" in wish.prompt and wish.most else script.tokens
         parts.append(Part("text", [word(index) for index in range(count)]))
+    _stop(parts[-1], wish.stops)
     if wish.may_filter and "[filter-answer]" in wish.prompt:
         finish = "content_filter"
         parts[-1] = replace(parts[-1], pieces=parts[-1].pieces[: len(parts[-1].pieces) // 2])
@@ -139,6 +141,14 @@ def _called(wish: Wish) -> tuple[str, ...]:
     if "[tools]" in wish.prompt:
         return names
     return names[:1] if "[tool]" in wish.prompt else ()
+
+
+def _stop(part: Part, stops: tuple[str, ...]) -> None:
+    """End a text before the first of these."""
+    text = "".join(part.pieces)
+    found = [text.find(stop) for stop in stops if part.kind == "text" and stop in text]
+    if found:
+        part.pieces = _words(text[: min(found)])
 
 
 def _cut(parts: list[Part], most: int) -> list[Part]:

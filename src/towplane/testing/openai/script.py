@@ -46,6 +46,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Words of the answer, if the request's limit allows them."""
     thinking: int = 3
     """Words of thought, where the request asks for reasoning."""
+    tells_thoughts: bool = False
+    """Chat has its thoughts in `reasoning_content`, as servers that are not OpenAI have it."""
     cached: int = 0
     """Input tokens read from the cache."""
     written: int = 0

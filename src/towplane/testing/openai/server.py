@@ -44,6 +44,13 @@ class Billed(Seen, kw_only=True):
     served_by: str = ""
     """The model or the deployment that answered."""
     spilled_from: str = ""
+    failed: bool = False
+    """It said inside its 200 that it failed: nothing is billed."""
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether its tokens are on the bill: also those of a stream that nobody waited for."""
+        return self.status == 200 and not self.failed
 
 
 class _Request(NamedTuple):
@@ -367,25 +374,28 @@ class OpenAIEmulator(Emulator):
         """The trouble that the script wants."""
         trouble = request.script.trouble
         assert trouble is not None
-        if trouble.how == "garbage":
-            await reply.more(b"data: {not json\n\n")
-        elif trouble.how == "stall":
+        if trouble.how == "stall":
             await reply.stall()
         elif trouble.how == "reset":
             await reply.reset()
         elif trouble.how == "close":
             await reply.close()
-        elif request.operation == "responses":
-            is_azure = self.azure is not None
-            number = request.seen.number
-            for frame in responses.failure_frames(
-                plan, request.body, number, place, azure=is_azure
-            ):
-                await reply.more(_event(frame))
+        request.seen.failed = True
+        if trouble.how == "garbage":
+            await reply.more(b"data: {not json\n\n")
         else:
-            said = error(trouble.message, "server_error", trouble.code)
-            await reply.more(_event(Frame(said)))
+            for frame in self._failure(request, plan, place):
+                await reply.more(_event(frame))
         await reply.end()
+
+    def _failure(self, request: _Request, plan: Plan, place: int) -> list[Frame]:
+        """An error inside the 200."""
+        trouble = request.script.trouble
+        assert trouble is not None
+        if request.operation != "responses":
+            return [Frame(error(trouble.message, "server_error", trouble.code))]
+        number, is_azure = request.seen.number, self.azure is not None
+        return responses.failure_frames(plan, request.body, number, place, azure=is_azure)
 
     async def _whole(
         self,
