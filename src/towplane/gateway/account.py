@@ -155,7 +155,9 @@ def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int, Detail | No
         output = relay.tokens if relay is not None else 0
         begun = attempt.call.reader.begun
         if begun is not None and not (begun.input | begun.cached) >> _BITS:
-            return "estimated", begun.input, begun.cached, output, begun.detail
+            detail = begun.detail
+            if detail is None or _can_be_true(detail):
+                return "estimated", begun.input, begun.cached, output, detail
         return "estimated", attempt.x.ask.input_estimate, 0, output, None
     return "absent", 0, 0, 0, None
 
