@@ -569,3 +569,26 @@ def test_an_event_without_end_is_no_event() -> None:
         assert relay.read(b"x" * 1024 * 1024, whole=False) == (b"", 0, False)
     with pytest.raises(ProtocolError, match="16 MiB"):
         relay.read(b"x", whole=False)
+
+
+FRAGMENTS = [
+    b"data: ", b"event: x\n", b"\n\n", b"\r\n", b"{", b"}", b'"type":"response.failed"',
+    b'"type":"response.output_text.delta"', b'"delta":""', b'"response":{', b'"error":', b"null",
+    b"[DONE]", b'"usage":{"input_tokens":', b"\xff", b": ", b'"type":"error"', b'"', b",", b"5",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=4), max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_whatever_comes_passes_or_is_a_failure(pieces: list[bytes]) -> None:
+    """No stream ends without having been finished or failed, and none is invented."""
+    relay = ResponsesRelay("target")
+    out = b""
+    for place, piece in enumerate([*pieces, b""]):
+        relayed, tokens, ends = relay.read(piece, whole=place == len(pieces))
+        out += relayed
+        assert tokens >= 0
+        if ends:
+            break
+    assert b"".join(pieces).startswith(out)
+    assert relay.finished or relay.failed is not None

@@ -1,11 +1,14 @@
 """A Responses request in normal form: every field, every kind of item, and what is refused."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from towplane.parts.errors import BadRequest
 from towplane.providers.adapter import Losses
@@ -345,6 +348,36 @@ def test_what_is_wrong_is_refused_with_its_name(body: Any, param: str) -> None:
         read(**body)
     assert refusal.value.param == param
     assert refusal.value.reason == "body-invalid"
+
+
+WORDS = st.sampled_from(
+    ["message", "user", "assistant", "function_call", "function_call_output", "reasoning", "item",
+     "input_text", "input_image", "input_file", "output_text", "refusal", "function", "required",
+     "json_schema", "text", "data:image/png;base64,AA", "data:", ""]
+)  # fmt: skip
+NAMES_OF_FIELDS = st.sampled_from(
+    ["type", "role", "content", "text", "output", "call_id", "name", "arguments", "summary", "id",
+     "encrypted_content", "image_url", "file_data", "format", "schema", "parameters", "effort",
+     "prompt_cache_breakpoint", "mode", "input_audio", "data", "file_id"]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES_OF_FIELDS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+TOP = st.sampled_from(
+    ["input", "instructions", "tools", "tool_choice", "text", "reasoning", "metadata",
+     "include", "stream_options", "prompt_cache_options", "user", "top_p", "new"]
+)  # fmt: skip
+
+
+@given(st.dictionaries(TOP, VALUES))
+@settings(max_examples=120, deadline=None)
+def test_whatever_comes_is_read_or_refused(body: dict[str, Any]) -> None:
+    with contextlib.suppress(BadRequest):
+        assert isinstance(read(**body), Conversation)
 
 
 def ask_of(**body: Any) -> Ask:

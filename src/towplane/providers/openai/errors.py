@@ -1,8 +1,8 @@
 """What a failed answer of OpenAI's means: its words first, then its status, then its headers.
 
 Pure. The original status and body stay with the error, for whoever passes them on. OpenAI says
-itself whether to try again (`x-should-retry`); here that speaks of another target, which is the
-only place where the plane tries again.
+itself whether to try again (`x-should-retry`): what it wants tried again is tried elsewhere, even
+if its status blames the caller; its no speaks of itself, where the plane does not try again anyway.
 """
 
 from towplane.parts.errors import Upstream
@@ -27,9 +27,6 @@ def judge_words(said: Said, status: int, fields: Fields, target: str) -> Upstrea
     after_s = read_retry_after(fields)
     if after_s is not None:
         error.after_s = after_s
-    should_retry = fields.get(b"x-should-retry")
-    if should_retry == b"true" and error.retry == "never":
+    if fields.get(b"x-should-retry") == b"true" and error.retry == "never":
         error.retry = "elsewhere"
-    elif should_retry == b"false" and error.whose_fault == "provider" and status < 500:
-        error.retry = "never"
     return error
