@@ -31,8 +31,9 @@ def test_a_refused_one_is_parked_longer_each_time_and_told() -> None:
         CredentialStanding("p#1", "parked", "no such key", 28.0),
         CredentialStanding("p#2", "ready", "", 0.0),
     ]
-    assert found.standings(128.0)[0].state == "ready"
+    assert found.standings(128.0)[0] == CredentialStanding("p#1", "parked", "no such key", 0.0)
     found.accepted(A, "t")
+    assert found.standings(128.0)[0].state == "ready"
     assert found.park(A, 700.0, "again") == 2
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from towplane.parts.secret_watch import ASK_S, SecretWatch
+from towplane.parts.secret_watch import ASK_S, HURRY_S, SecretWatch
 from towplane.parts.secrets import Sealed, SecretMissing, resolve_secret
 from towplane.parts.stores import command
 
@@ -150,8 +150,11 @@ def test_a_store_is_asked_again_after_a_while() -> None:
 def test_a_secret_that_was_refused_is_asked_for_at_once() -> None:
     watched = Watched(**{"vault:a#b": "old", "env:A": "fixed"})
     watched.values["vault:a#b"] = "new"
-    watched.watch.hurry({"vault:a#b", "env:A", "file:nobody"})
-    assert watched.watch.look(1.0) == {"vault:a#b"}
+    watched.watch.hurry({"vault:a#b", "env:A", "file:nobody"}, HURRY_S)
+    assert watched.watch.look(HURRY_S) == {"vault:a#b"}
+    watched.values["vault:a#b"] = "newer"
+    watched.watch.hurry({"vault:a#b"}, HURRY_S + 1)  # a moment ago
+    assert watched.watch.look(HURRY_S + 1) == set()
 
 
 def test_what_cannot_be_read_any_more_stays_as_it_was() -> None:

@@ -42,7 +42,6 @@ class PlaneCredentials:
         self._refresher = Refresher(changed, clock)
         self._values: dict[str, Sealed] = {}
         self._troubles: dict[str, str] = {}
-        self._refused: set[str] = set()
         self.hold(plane, secrets)
 
     def hold(self, plane: Plane, secrets: Mapping[str, Sealed]) -> None:
@@ -75,12 +74,11 @@ class PlaneCredentials:
         return self._refresher.states(provider)
 
     def refused(self, names: Collection[str]) -> None:
-        """A provider refuses these now; those that it did not refuse a moment ago are renewed."""
-        new = set(names) - self._refused
-        self._refused = set(names)
-        if new:
-            self._watch.hurry(self._refresher.references(new))
-            self._refresher.refused(new)
+        """A provider refuses these now: they are renewed, and their secrets looked at. To be
+        called again while it refuses them; neither is done more often than is wise."""
+        if names:
+            self._watch.hurry(self._refresher.references(names), self._now())
+            self._refresher.refused(names)
 
     async def renewing(self) -> None:
         """Renew what is due, without end."""

@@ -19,6 +19,8 @@ __all__ = ["SecretWatch"]
 ASK_S = 300.0
 """A store is asked as often: a rotated key is in use before the old one ends, which stores that
 rotate keep for hours, and a bill by the call stays small."""
+HURRY_S = 30.0
+"""The same while a provider refuses the secret."""
 
 Signature = tuple[int, int, int]
 
@@ -48,11 +50,11 @@ class SecretWatch:
         """The newest value."""
         return self._seen[reference].value.reveal()
 
-    def hurry(self, references: Collection[str]) -> None:
-        """Somebody was refused with these: look at once."""
+    def hurry(self, references: Collection[str], now: float) -> None:
+        """Somebody is refused with these: look at once, unless that was done a moment ago."""
         for reference in references:
             seen = self._seen.get(reference)
-            if seen is not None:
+            if seen is not None and now - seen.read_at >= HURRY_S:
                 seen.read_at = float("-inf")
 
     def look(self, now: float) -> set[str]:

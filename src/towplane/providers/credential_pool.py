@@ -117,19 +117,16 @@ class CredentialPool:
         return bool(self._parked)
 
     def standings(self, now: float) -> list[CredentialStanding]:
-        """How each of them stands; one that is parked somewhere is told as parked."""
+        """How each of them stands; one that was refused somewhere is told as parked until it is
+        taken there, or is another one."""
         found = []
         for one in self._all:
-            parked = [
-                each
-                for (name, _), each in self._parked.items()
-                if name == one.name and each.until > now
-            ]
+            parked = [each for (name, _), each in self._parked.items() if name == one.name]
             if one.trouble:
                 found.append(CredentialStanding(one.name, "missing", one.trouble, 0.0))
             elif parked:
                 worst = max(parked, key=lambda each: each.until)
-                left_s = worst.until - now
+                left_s = max(0.0, worst.until - now)
                 found.append(CredentialStanding(one.name, "parked", worst.reason, left_s))
             else:
                 found.append(CredentialStanding(one.name, "ready", "", 0.0))

@@ -80,7 +80,7 @@ class Holding:
 
     def hurry(self, now: float) -> None:
         """The provider refused it, or its secret is another one."""
-        if now - self.issued_at >= _HURRY_S:
+        if now - self.issued_at >= _HURRY_S and not self.failures:
             self.due_at = now
 
     def is_over(self, now: float) -> bool:
