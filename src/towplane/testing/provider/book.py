@@ -73,6 +73,13 @@ class Book:
                 if (tag is None or row.tag == tag) and (model is None or row.model == model)
             ]
 
+    def take(self) -> list[Seen]:
+        """The requests since the last `take`, which are then forgotten here; those under way go on
+        being written in their own row."""
+        with self._lock:
+            rows, self._rows = self._rows, []
+            return rows
+
     def clear(self) -> None:
         """Forget the requests; numbers go on."""
         with self._lock:

@@ -88,7 +88,8 @@ def read_ask(path: str, raw: bytes) -> Ask:
 
 def count_output(ask: Ask, script: Script) -> int:
     """Output tokens that the script wants and the request allows."""
-    return script.tokens if ask.most is None else min(script.tokens, max(ask.most, 0))
+    wanted = _length(script)
+    return wanted if ask.most is None else min(wanted, max(ask.most, 0))
 
 
 def usage(ask: Ask, script: Script, output: int) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def usage(ask: Ask, script: Script, output: int) -> dict[str, Any]:
 def answer(ask: Ask, script: Script, number: int) -> dict[str, Any]:
     """A whole answer of chat completions or completions."""
     output = count_output(ask, script)
-    text = "".join(word(index) for index in range(output))
+    text = "".join(_words(script, output))
     choice: dict[str, Any] = {"index": 0, "logprobs": None}
     if ask.path.endswith("/chat/completions"):
         choice["message"] = {"role": "assistant", "content": None, "refusal": None}
@@ -144,8 +145,8 @@ def stream(ask: Ask, script: Script, number: int) -> Iterator[Event]:
     if is_chat and script.first_frame != "none":
         content = "" if script.first_frame == "role_empty" else None
         yield Event(chunk({"role": "assistant", "content": content}))
-    for index in range(output):
-        yield Event(chunk(_piece(script, word(index), first=index == 0)), token=True)
+    for index, said in enumerate(_words(script, output)):
+        yield Event(chunk(_piece(script, said, first=index == 0)), token=True)
     if script.end not in ("no_finish", "neither"):
         last = chunk({}, "abort" if script.end == "abort" else _finish(ask, script))
         if script.usage == "last_choice":
@@ -204,6 +205,17 @@ def _envelope(ask: Ask, number: int, *, chunk: bool) -> dict[str, Any]:
     }
 
 
+def _length(script: Script) -> int:
+    return script.tokens if script.text is None else len(script.text.split())
+
+
+def _words(script: Script, count: int) -> list[str]:
+    """The first tokens of what is said."""
+    if script.text is None:
+        return [word(index) for index in range(count)]
+    return [f"{one} " for one in script.text.split()[:count]]
+
+
 def _piece(
     script: Script, text: str, *, first: bool = False, whole: bool = False
 ) -> dict[str, Any]:
@@ -221,7 +233,7 @@ def _piece(
 
 
 def _finish(ask: Ask, script: Script) -> str:
-    if ask.most is not None and ask.most < script.tokens:
+    if ask.most is not None and ask.most < _length(script):
         return "length"
     return "tool_calls" if script.channel == "tool" else "stop"
 

@@ -38,6 +38,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Of a status above 399: this text instead of OpenAI's error object."""
     headers: dict[str, str] = {}
     """More headers of the answer: `Retry-After`, `retry-after-ms`, ..."""
+    text: str | None = None
+    """The answer, instead of `tokens` words."""
     tokens: int = 8
     """Output tokens, if the request's own maximum allows them."""
     cached: int = 0
