@@ -21,10 +21,12 @@ from towplane.gateway.price_lists import (
 from towplane.gateway.tariff import Dearest, cost_in_detail, find_price
 from towplane.parts.usage import Detail, Usage
 from towplane.providers.ask import OPERATIONS, Ask
+from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.prices import Rates, Sheet, Step, make_rates
 from towplane.tenants.pricing.book import PriceBook
 from towplane.tenants.pricing.entries import entry_at, moment_of
 from towplane.tenants.pricing.questions import Answer, BookEntry, Question
+from towplane.testing.hall import Fleet, route, target, whole
 
 USD = 10**9
 NOW = moment_of("2026-11-23") + 43_200
@@ -309,3 +311,62 @@ def test_a_price_that_begins_later_is_looked_for_again() -> None:
     route = dearest(Place((PricedFrom(100.0, (1, 1, 1)), PricedFrom(200.0, (2, 2, 2)))))
     found = [route.price_at(at, ask(5)) for at in (50.0, 100.0, 199.0, 200.0)]
     assert found == [None, (1, 1, 1), (1, 1, 1), (2, 2, 2)]
+
+
+# On the line.
+
+DETAILED = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 100,
+    "prompt_tokens_details": {"cached_tokens": 400, "audio_tokens": 100},
+    "completion_tokens_details": {"reasoning_tokens": 60},
+}
+
+
+def settle(usage: dict[str, Any], **answer: Any) -> tuple[Opened, Settled]:
+    """One request at a target with the sheet of `own/m`, and what the journal says of it."""
+    (price,) = worker_prices()
+    info = msgspec.structs.replace(target("a", keys=["one"]), prices=(price,))
+    fleet = Fleet(route("m", ["a"]), targets=[info])
+    client = fleet.worker.connect()
+    client.ask(max_tokens=100)
+    fleet.turn()
+    fleet.worker.upstream().give(whole({"choices": [], "usage": usage, **answer}))
+    (begin,), (end,) = fleet.worker.events(Opened), fleet.worker.events(Settled)
+    fleet.close()
+    assert fleet.errors == []
+    sent = msgspec.json.decode(msgspec.json.encode(end), type=Event)
+    assert sent == end
+    return begin, end
+
+
+def test_what_was_special_is_priced_and_settled_with_the_credential() -> None:
+    """500 x 1 + 400 x 0.1 + 100 x 8 + 100 x 4 dollars per million."""
+    begin, end = settle(DETAILED)
+    assert (end.usage, end.cost_nanousd, end.credential) == ("measured", 1_740_000, "a#1")
+    assert end.detail == Detail(audio_input=100, reasoning=60)
+    assert begin.price == (USD, USD // 10, 4 * USD)
+    assert begin.reserved_nanousd == begin.input_estimate * 8000 + 100 * 4000
+
+
+def test_a_class_that_answered_has_its_own_price() -> None:
+    _, end = settle({"prompt_tokens": 1000, "completion_tokens": 10}, service_tier="priority")
+    assert (end.cost_nanousd, end.detail) == (2_080_000, Detail(service="priority"))
+
+
+def test_a_class_without_a_price_is_settled_as_unknown() -> None:
+    _, end = settle({"prompt_tokens": 1000, "completion_tokens": 10}, service_tier="flex")
+    assert (end.usage, end.cost_nanousd) == ("measured", None)
+
+
+def test_a_long_request_is_settled_by_its_step() -> None:
+    _, end = settle({"prompt_tokens": 200_001, "completion_tokens": 10})
+    assert (end.cost_nanousd, end.detail) == (400_062_000, None)
+
+
+@pytest.mark.parametrize("count", [-1, 2**31, 2**70])
+def test_a_detail_that_cannot_be_true_is_not_believed(count: int) -> None:
+    details = {"audio_tokens": count}
+    _, end = settle({**DETAILED, "prompt_tokens_details": details})
+    assert end.usage != "measured"
+    assert end.detail is None

@@ -13,7 +13,7 @@ import msgspec
 from towplane.gateway.messages import PricedFrom
 from towplane.parts.usage import Detail, Usage
 from towplane.providers.ask import Ask
-from towplane.tenants.prices import Sheet, cost_of, dearest, plain_sheet, price_for
+from towplane.tenants.prices import Sheet, cost_nanousd, cost_of, dearest, plain_sheet, price_for
 
 if TYPE_CHECKING:
     from towplane.gateway.live import TargetState
@@ -111,6 +111,8 @@ def cost_in_detail(dated: DatedPrice, usage: Usage) -> tuple[int | None, Detail 
     """The cost of an attempt that three numbers do not say, and its detail, in which what an
     hourly price pays for is marked so."""
     sheet, detail = dated.sheet, usage.detail
+    if usage.input <= dated.plain_to and dated.price is not None and _costs_nothing_more(detail):
+        return cost_nanousd(dated.price, usage.input, usage.cached, usage.output), detail
     if sheet is None:
         if dated.price is None:
             return None, detail
@@ -118,6 +120,17 @@ def cost_in_detail(dated: DatedPrice, usage: Usage) -> tuple[int | None, Detail 
     if sheet.is_provisioned:
         detail = _marked(detail)
     return cost_of(sheet, usage), detail
+
+
+def _costs_nothing_more(detail: Detail | None) -> bool:
+    """Most details only tell how much was thought, which is output as any other."""
+    return detail is None or (
+        detail.service == "standard"
+        and not (
+            detail.cache_write or detail.cache_write_1h or detail.audio_input
+            or detail.image_input or detail.audio_output or detail.image_output or detail.searches
+        )
+    )  # fmt: skip
 
 
 def _marked(detail: Detail | None) -> Detail:
