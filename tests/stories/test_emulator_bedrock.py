@@ -14,6 +14,7 @@ import boto3
 import msgspec
 import pytest
 from botocore.config import Config
+from botocore.eventstream import ChecksumMismatch
 from botocore.exceptions import ClientError, EventStreamError
 
 from towplane.parts.errors import Denied, RateLimited, Upstream
@@ -230,9 +231,9 @@ def test_boto3_sees_each_error_as_itself(bedrock: FakeBedrock, name: str, status
 def test_boto3_sees_a_failure_in_a_stream(bedrock: FakeBedrock, how: Any, code: str) -> None:
     bedrock.queue(CLAUDE, Script(fails=Break(how=how, after=3, message="Boom.")))
     seen = []
-    with pytest.raises(EventStreamError) as failed:  # noqa: PT012  # it fails while it is read
-        for event in client(bedrock).converse_stream(modelId=CLAUDE, messages=HI)["stream"]:
-            seen.append(event)
+    stream = client(bedrock).converse_stream(modelId=CLAUDE, messages=HI)["stream"]
+    with contextlib.closing(stream), pytest.raises(EventStreamError) as failed:
+        seen.extend(stream)
     assert failed.value.response["Error"]["Code"] == code
     assert failed.value.response["Error"]["Message"] == "Boom."
     assert len(seen) == 3
@@ -240,8 +241,9 @@ def test_boto3_sees_a_failure_in_a_stream(bedrock: FakeBedrock, how: Any, code: 
 
 def test_boto3_sees_a_wrong_checksum(bedrock: FakeBedrock) -> None:
     bedrock.queue(CLAUDE, Script(fails=Break(how="garbage", after=2)))
-    with pytest.raises(Exception, match="Checksum mismatch"):
-        list(client(bedrock).converse_stream(modelId=CLAUDE, messages=HI)["stream"])
+    stream = client(bedrock).converse_stream(modelId=CLAUDE, messages=HI)["stream"]
+    with contextlib.closing(stream), pytest.raises(ChecksumMismatch):
+        list(stream)
 
 
 def test_boto3_is_let_in_only_with_a_good_signature() -> None:
