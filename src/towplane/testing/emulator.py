@@ -121,6 +121,8 @@ class Emulator(ABC):
         self.port = port
         self.tls = tls
         self.book = Book()
+        self.received: deque[Message] = deque(maxlen=16)
+        """The last requests, as they came."""
         self.connections: set[_Connection] = set()
         self._loop = uvloop.new_event_loop()
         self._server: asyncio.AbstractServer | None = None
@@ -239,6 +241,7 @@ class _Connection(asyncio.Protocol):
         try:
             while self._waiting:
                 message = self._waiting.popleft()
+                self._emulator.received.append(message)
                 await self._emulator.answer(message, Reply(self._transport, self._writable))
                 if message.close:
                     self._transport.close()

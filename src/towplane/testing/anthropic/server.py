@@ -21,6 +21,7 @@ from typing import Any, cast
 import msgspec
 
 from towplane.testing.anthropic.answer import Answer, decide, is_signed
+from towplane.testing.anthropic.cache import Cache, told_by
 from towplane.testing.anthropic.check import VERSIONS, Refusal, check
 from towplane.testing.anthropic.models import MODELS
 from towplane.testing.anthropic.script import GOOD, Script
@@ -82,6 +83,7 @@ class AnthropicEmulator(Emulator):
         """Those that work now; a test may replace them."""
         self.scripts = dict(scripts or {})
         """By model; for requests that bring no script of their own."""
+        self.cache = Cache()
         self._queues: dict[str, deque[Script]] = {}
 
     @property
@@ -172,7 +174,8 @@ class AnthropicEmulator(Emulator):
         tokens = count_request(body)
         if counts:
             return {"input_tokens": tokens}
-        return decide(body, script, seen.number, tokens)
+        told = told_by(self.cache, body, script, time.time())
+        return decide(body, told, seen.number, tokens)
 
     def _check_headers(self, seen: Billed) -> None:
         if not seen.key:

@@ -4,7 +4,7 @@ from typing import Any
 
 from towplane.testing.provider.tokens import count_text
 
-__all__ = ["DOCUMENT", "IMAGE", "count_request"]
+__all__ = ["DOCUMENT", "IMAGE", "count_block", "count_request", "count_tool"]
 
 IMAGE = 100
 DOCUMENT = 200
@@ -16,9 +16,12 @@ def count_request(body: dict[str, Any]) -> int:
     messages = body.get("messages", [])
     total = sum(_PER_MESSAGE + _content(message.get("content")) for message in messages)
     total += _content(body.get("system"))
-    for tool in body.get("tools") or []:
-        total += 5 + count_text(str(tool.get("description", "")))
-    return total
+    return total + sum(count_tool(tool) for tool in body.get("tools") or [])
+
+
+def count_tool(tool: dict[str, Any]) -> int:
+    """Of a tool, its name and its schema cost the same whatever they are."""
+    return 5 + count_text(str(tool.get("description", "")))
 
 
 def _content(content: Any) -> int:
@@ -26,10 +29,11 @@ def _content(content: Any) -> int:
         return count_text(content)
     if not isinstance(content, list):
         return 0
-    return sum(_block(block) for block in content if isinstance(block, dict))
+    return sum(count_block(block) for block in content if isinstance(block, dict))
 
 
-def _block(block: dict[str, Any]) -> int:
+def count_block(block: dict[str, Any]) -> int:
+    """Of a block of content."""
     match block.get("type"):
         case "text":
             return count_text(block["text"])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from towplane.testing.bedrock import claude, converse, embeddings
+from towplane.testing.bedrock import claude, converse, embeddings, openai
 from towplane.testing.bedrock.book import BedrockBook, Bill
 from towplane.testing.bedrock.frames import chunk_frame, error_frame, exception_frame
 from towplane.testing.bedrock.mind import answer as think
@@ -23,9 +23,6 @@ from towplane.testing.bedrock.script import ERRORS, GOOD, Script
 from towplane.testing.bedrock.signature import Account, AuthError, check_signature
 from towplane.testing.emulator import Emulator, Reply
 from towplane.testing.framing import Message
-from towplane.testing.provider import dialect
-from towplane.testing.provider.script import GOOD as GOOD_CHAT
-from towplane.testing.provider.wire import event
 
 __all__ = ["ACCOUNT", "BEARER", "FakeBedrock"]
 
@@ -75,6 +72,8 @@ class FakeBedrock(Emulator):
         """Those that exist; empty: all."""
         self.scripts = dict(scripts or {})
         self.cache = Cache(least_cached)
+        self.stored: dict[str, int] = {}
+        """Responses that were kept, and the tokens of what they know."""
         self._choose = choose
         self._now = now
         self._queues: dict[str, deque[Script]] = {}
@@ -112,13 +111,6 @@ class FakeBedrock(Emulator):
             if script.exception:
                 raise Refusal(script.exception, script.message)
             body = _read_body(message)
-            if bill.path.startswith("/openai/"):
-                await self._answer_openai(message, bill, reply)
-                return
-            if self.models and bill.model not in self.models:
-                raise Refusal("ValidationException", "The provided model identifier is invalid.")
-            if bill.operation not in _ACTIONS:
-                raise Refusal("UnknownOperationException", "")
             found = self._decide(bill, body, message, script)
         except (Refusal, AuthError) as refusal:
             await _refuse(refusal, bill, script, reply)
@@ -133,7 +125,8 @@ class FakeBedrock(Emulator):
             headers.append(("content-type", "application/json"))
             await reply.whole(200, headers, json.dumps(found, ensure_ascii=False).encode())
         else:
-            headers.append(("content-type", _STREAM))
+            is_openai = bill.path.startswith("/openai/")
+            headers.append(("content-type", "text/event-stream" if is_openai else _STREAM))
             await self._stream(found, bill, script, headers, reply)
 
     def _let_in(self, message: Message, bill: Bill) -> None:
@@ -154,6 +147,12 @@ class FakeBedrock(Emulator):
     def _decide(
         self, bill: Bill, body: dict[str, Any], message: Message, script: Script
     ) -> dict[str, Any] | Frames:
+        if bill.path.startswith("/openai/"):
+            return openai.tell(bill, body, script, self.stored)
+        if self.models and bill.model not in self.models:
+            raise Refusal("ValidationException", "The provided model identifier is invalid.")
+        if bill.operation not in _ACTIONS:
+            raise Refusal("UnknownOperationException", "")
         if bill.operation == "count-tokens":
             return _count(body, bill.model)
         if bill.operation.startswith("invoke"):
@@ -203,25 +202,6 @@ class FakeBedrock(Emulator):
                 await asyncio.sleep(script.pace_s)
             bill.output += tokens
             await reply.more(frame)
-        await reply.end()
-
-    async def _answer_openai(self, message: Message, bill: Bill, reply: Reply) -> None:
-        ask = dialect.read_ask(bill.path, bytes(message.body))
-        if bill.operation != "completions" or ask.body is None:
-            raise Refusal("UnknownOperationException", "")
-        bill.status, bill.input, bill.model = 200, ask.prompt_tokens, ask.model
-        bill.service = ask.body.get("service_tier", "default")
-        headers = [("x-amzn-requestid", bill.amzn_request_id)]
-        if not ask.stream:
-            bill.output = dialect.count_output(ask, GOOD_CHAT)
-            found = dialect.answer(ask, GOOD_CHAT, bill.number)
-            headers.append(("content-type", "application/json"))
-            await reply.whole(200, headers, json.dumps(found).encode())
-            return
-        await reply.begin(200, [*headers, ("content-type", "text/event-stream")])
-        for one in dialect.stream(ask, GOOD_CHAT, bill.number):
-            bill.output += one.token
-            await reply.more(event(one.data))
         await reply.end()
 
 

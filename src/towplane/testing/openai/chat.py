@@ -104,6 +104,7 @@ def wish(body: dict[str, Any]) -> Wish:
         schema=schema,
         thinks=body.get("reasoning_effort") not in (None, "none"),
         may_filter=True,
+        is_single=body.get("parallel_tool_calls") is False,
         stops=(stop,) if isinstance(stop, str) else tuple(stop),
     )
 

@@ -38,6 +38,8 @@ class Wish:
     shows_thoughts: bool = False
     may_filter: bool = False
     stops: tuple[str, ...] = ()
+    is_single: bool = False
+    """One call at a time."""
 
 
 @dataclass(slots=True)
@@ -138,9 +140,9 @@ def _called(wish: Wish) -> tuple[str, ...]:
     if wish.forced:
         return wish.forced
     names = tuple(name for name, _ in wish.tools)
-    if "[tools]" in wish.prompt:
+    if "[tools]" in wish.prompt and not wish.is_single:
         return names
-    return names[:1] if "[tool]" in wish.prompt else ()
+    return names[:1] if "[tool" in wish.prompt else ()
 
 
 def _stop(part: Part, stops: tuple[str, ...]) -> None:
@@ -148,7 +150,7 @@ def _stop(part: Part, stops: tuple[str, ...]) -> None:
     text = "".join(part.pieces)
     found = [text.find(stop) for stop in stops if part.kind == "text" and stop in text]
     if found:
-        part.pieces = _words(text[: min(found)])
+        part.pieces = [piece for piece in _words(text[: min(found)]) if piece]
 
 
 def _cut(parts: list[Part], most: int) -> list[Part]:

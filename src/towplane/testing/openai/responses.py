@@ -88,6 +88,7 @@ def wish(body: dict[str, Any], stored: dict[str, int]) -> Wish:
         thinks=bool(reasoning) and reasoning.get("effort") != "none",
         shows_thoughts=reasoning.get("summary") is not None,
         may_filter=True,
+        is_single=body.get("parallel_tool_calls") is False,
     )
 
 

@@ -196,6 +196,7 @@ def _said(
         words = [
             word(index) for index in range(_LONG if "[long]" in _last(body) else script.tokens)
         ]
+    words = _stop(words, config.get("stopSequences", []))
     size = max(script.chunk_tokens, 1)
     pieces = [
         Piece({"text": "".join(words[start : start + size])}, len(words[start : start + size]))
@@ -207,6 +208,13 @@ def _said(
     if model.signs and thoughts:
         pieces.append(Piece({"text": "", "thoughtSignature": seal("".join(words))}, 0))
     return pieces
+
+
+def _stop(words: list[str], stops: list[str]) -> list[str]:
+    """The words before the first stop sequence."""
+    text = "".join(words)
+    at = min((text.find(stop) for stop in stops if stop in text), default=len(text))
+    return words if at == len(text) else [one + " " for one in text[:at].split(" ") if one]
 
 
 def _call(declared: JSON, place: int, model: Model, thoughts: list[str]) -> Piece:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from towplane.testing.anthropic.answer import Answer, decide, is_signed
+from towplane.testing.anthropic.cache import Cache, told_by
 from towplane.testing.anthropic.check import Refusal as Wrong
 from towplane.testing.anthropic.check import check
 from towplane.testing.anthropic.tokens import count_request
@@ -36,7 +37,9 @@ class Refused(Exception):
         self.body = {"type": "error", "error": error, "request_id": request_id}
 
 
-def tell(seen: Billed, where: Where, body: dict[str, Any], script: Script) -> Told:
+def tell(
+    seen: Billed, where: Where, body: dict[str, Any], script: Script, cache: Cache, now: float
+) -> Told:
     """The answer. Raises Refusal (Google's) or Refused (Anthropic's)."""
     counts = where.model == "count-tokens"
     request_id = f"req_vrtx_{seen.number:024d}"
@@ -61,8 +64,9 @@ def tell(seen: Billed, where: Where, body: dict[str, Any], script: Script) -> To
     tokens = count_request(request)
     if counts:
         return Told({"input_tokens": tokens})
-    answer = decide(request, script.for_claude(), seen.number, tokens)
-    seen.input, seen.cached, seen.thought = answer.input, script.cached, answer.thought
+    told = told_by(cache, request, script.for_claude(), now)
+    answer = decide(request, told, seen.number, tokens)
+    seen.input, seen.cached, seen.thought = answer.input, told.cached, answer.thought
     if where.method == "streamRawPredict":
         return Told(None, _events(answer))
     seen.output = answer.output

@@ -62,6 +62,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`finishReason`, whatever it should be; empty: the answer ends without one."""
     block: str = ""
     """`promptFeedback.blockReason`; there are no candidates then."""
+    citations: int = 0
+    """Sources of a text of Claude's."""
     picture: bool = False
     """The answer holds a picture, too."""
     traffic: str = "ON_DEMAND"
@@ -89,6 +91,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             tokens=self.tokens,
             thinking=self.thinking,
             cached=self.cached,
+            citations=self.citations,
+            pace_s=self.pace_s,
             usage="missing" if self.usage == "missing" else "right",
             trouble=ClaudeTrouble(
                 how=how.get(trouble.how, trouble.how),  # type: ignore[arg-type]

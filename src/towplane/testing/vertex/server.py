@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from towplane.testing.anthropic.cache import Cache
 from towplane.testing.emulator import Emulator, Reply
 from towplane.testing.framing import Message
 from towplane.testing.vertex import chat, claude
@@ -66,6 +67,8 @@ class VertexEmulator(Emulator):
         self.endpoints = endpoints or {"7001": "gemini-2.5-flash"}
         """Tuned models: by id, what they were tuned from."""
         self.scripts = dict(scripts or {})
+        self.cache = Cache()
+        """Of Claude."""
         """By model; for requests that bring no script of their own."""
         self._queues: dict[str, deque[Script]] = {}
 
@@ -155,7 +158,7 @@ class VertexEmulator(Emulator):
         if where.method == "chat":
             return chat.tell(seen, body, script)
         if where.publisher == "anthropic":
-            return claude.tell(seen, where, body, script)
+            return claude.tell(seen, where, body, script, self.cache, time.time())
         body = plain(body)
         model = self._model(where)
         match where.method:
