@@ -1,12 +1,15 @@
 """A wrong provider: each fault once, with its line and column, and what would be right."""
 
+import json
 import textwrap
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from towplane.document.load import parse_document
 from towplane.document.problems import DocumentError, Problem
+from towplane.providers.spec import KeyCredential
 
 ROLE = "arn:aws:iam::123456789012:role/x"
 _KINDS = {
@@ -199,3 +202,23 @@ routing:
     assert parse_document((text % "").encode()).warnings == ()
     with pytest.raises(DocumentError, match=r"3:6: providers\.p\.project: no project"):
         parse_document((text % ", {application_default: true}").encode())
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("command:pass show azure", "command:pass show azure"),
+        ("command:./give me", "command:/etc/plane/give me"),
+        ("command:'./give me' 'a  b'", "command:'/etc/plane/give me' 'a  b'"),
+        ("command:/bin/echo x", "command:/bin/echo x"),
+        ("command:'./unclosed", "command:'./unclosed"),
+        ("file:keys/a", "file:/etc/plane/keys/a"),
+        ("vault:secret/data/x#key", "vault:secret/data/x#key"),
+        ("aws-secretsmanager:x/y#key", "aws-secretsmanager:x/y#key"),
+    ],
+)
+def test_programs_and_files_are_taken_from_the_documents_folder(written: str, read: str) -> None:
+    key = json.dumps(written)
+    text = f"plane: acme\nproviders: {{p: {{kind: openai, credentials: [{{api_key: {key}}}]}}}}\n"
+    provider = parse_document(text.encode(), folder=Path("/etc/plane")).plane.providers["p"]
+    assert provider.credentials[0] == KeyCredential(api_key=read)

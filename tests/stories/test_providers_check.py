@@ -265,7 +265,7 @@ def test_a_rotated_key_is_taken_and_a_refused_one_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A whole plane: the key in a file is replaced, first by a wrong one; nothing is restarted, and
-    no key stands in the log, the status or an answer."""
+    no key stands in the log, an answer, a metric, the status, the ledger or the journal."""
     key_file = tmp_path / "key"
     key_file.write_text("first-upstream-key")
     with FakeProvider(api_key="first-upstream-key") as fake:
@@ -312,6 +312,13 @@ def test_a_rotated_key_is_taken_and_a_refused_one_is_said(
             run(["providers", "list", "-f", str(plane.file)])
             shown = capsys.readouterr().out + json.dumps(view()) + plane.tail(100_000)
             shown += "".join(answers) + json.dumps(plane.call("GET", "/status"))
+            shown += httpx.get(f"{plane.admin_url}/metrics").text
+            assert 'towplane_credentials{provider="p",state="ready"} 1' in shown
+            shown += "".join(
+                path.read_bytes().decode("latin-1")
+                for path in plane.data_dir.rglob("*")
+                if path.is_file()
+            )
             assert "2 rotated" not in shown
             assert "1 rotated secrets are in use" in shown
             for secret in ("first-upstream-key", "wrong-upstream-key"):

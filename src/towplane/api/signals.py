@@ -24,6 +24,7 @@ def signals(status: PlaneStatus) -> list[Sample]:
         *_slos(status),
         *_ledger(status),
         *_prices(status),
+        *_credentials(status),
     ]
 
 
@@ -110,4 +111,20 @@ def _prices(status: PlaneStatus) -> list[Sample]:
         midnight = datetime.combine(prices.newest, time(), UTC)
         name = "towplane_price_book_newest_timestamp_seconds"
         found.append(Sample(name, (), midnight.timestamp()))
+    return found
+
+
+def _credentials(status: PlaneStatus) -> list[Sample]:
+    found = []
+    for provider in status.providers:
+        states: list[str] = [credential.state for credential in provider.credentials]
+        found += [
+            Sample("towplane_credentials", (provider.name, state), states.count(state))
+            for state in LABELS["credential"]
+            if states
+        ]
+        ends = [one.expires_at for one in provider.credentials if one.expires_at is not None]
+        if ends:
+            name = "towplane_credential_expiry_timestamp_seconds"
+            found.append(Sample(name, (provider.name,), min(ends).timestamp()))
     return found

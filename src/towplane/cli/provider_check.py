@@ -66,6 +66,10 @@ async def check_provider(
     place = endpoint_of(spec)
     try:
         egress = egress_of(spec, reveal)
+    except PlaneError as error:
+        reached.say = _words(error)
+        return [reached]
+    try:
         await _reach(reached, place, egress)
     except (PlaneError, OSError, TimeoutError) as error:
         reached.say = f"{_step(reached, place)}: {_words(error)}"

@@ -9,6 +9,7 @@ The law: the work is bounded by the types' depth and by `MOST_VISITS`, whatever 
 
 import os
 import re
+import shlex
 from typing import TypeVar, cast
 
 from msgspec import inspect
@@ -281,10 +282,18 @@ def anchor(unit: str, value: str, folder: str) -> str:
     if unit in ("secret", "weights") and value.startswith("file:"):
         return "file:" + anchor("path", value.removeprefix("file:"), folder)
     if unit == "secret" and value.startswith("command:"):
-        program, space, arguments = value.removeprefix("command:").partition(" ")
-        if "/" in program:  # else it is looked for on PATH
-            return f"command:{anchor('path', program, folder)}{space}{arguments}"
+        return f"command:{_anchor_command(value.removeprefix('command:'), folder)}"
     return value
+
+
+def _anchor_command(command: str, folder: str) -> str:
+    try:
+        program, *arguments = shlex.split(command)
+    except ValueError:
+        return command  # whoever runs it says what is wrong
+    if "/" not in program:
+        return command  # it is looked for on PATH
+    return shlex.join([anchor("path", program, folder), *arguments])
 
 
 def is_null(node: Node) -> bool:

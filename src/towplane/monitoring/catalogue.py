@@ -24,6 +24,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     # An empty set: the values are names of the document or of this installation.
     "model": (),
     "target": (),
+    "provider": (),
     "worker": (),
     "process": (),
     "version": (),
@@ -47,6 +48,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "direction": ("input", "cached_input", "output"),
     "usage": ("measured", "estimated"),
     "state": ("ready", "starting", "draining", "open", "down"),
+    "credential": ("ready", "parked", "missing"),
     "side": ("client", "upstream"),
     "result": ("applied", "refused"),
     "signal": ("ttft", "itl", "total"),
@@ -359,6 +361,24 @@ _FAMILIES = (
         "gauge",
         "When the journal was last folded into the ledger.",
         (),
+        "seconds",
+        plane=True,
+    ),
+    Family(
+        "towplane_credentials",
+        "gauge",
+        "Credentials of a provider by state: ready; parked, the provider refused it in at least "
+        "one worker; missing, it cannot be had. `towplane providers status` says why.",
+        ("provider", "state"),
+        plane=True,
+        sets=(("state", "credential"),),
+    ),
+    Family(
+        "towplane_credential_expiry_timestamp_seconds",
+        "gauge",
+        "When the first of a provider's credentials ends unless it is renewed, which happens well "
+        "before. Absent where none says that it ends.",
+        ("provider",),
         "seconds",
         plane=True,
     ),

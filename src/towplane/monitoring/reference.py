@@ -19,6 +19,7 @@ END = "<!-- end of metrics -->"
 _NAMES = {
     "model": "route names of the document, `other`",
     "target": "target names of the document",
+    "provider": "provider names of the document",
     "worker": "numbers from 0",
     "process": "`plane`, `worker-N`, `ENGINE/REPLICA`",
     "version": "of this plane",

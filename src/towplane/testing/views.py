@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from math import sin
 
 from towplane.api.views import (
+    CredentialView,
     DocumentView,
     EngineView,
     KeyRow,
@@ -15,6 +16,7 @@ from towplane.api.views import (
     NewKey,
     PlaneStatus,
     PricesView,
+    ProviderView,
     RouteExplanation,
     RouteView,
     Slos,
@@ -81,6 +83,32 @@ def a_status() -> PlaneStatus:
                 licence="Apache-2.0",
                 restarts=1,
                 since=START - timedelta(minutes=42),
+            )
+        ],
+        providers=[
+            ProviderView(
+                name="spare",
+                kind="openai",
+                endpoint="https://api.openai.com/v1",
+                state="degraded",
+                reason="spare#2 is parked: Incorrect API key provided: ….",
+                targets=["spare/gpt-large"],
+                credentials=[
+                    CredentialView(
+                        name="spare#1",
+                        how="key env:SPARE_KEY",
+                        state="ready",
+                        expires_at=START + timedelta(minutes=50),
+                        refresh_at=START + timedelta(minutes=38),
+                    ),
+                    CredentialView(
+                        name="spare#2",
+                        how="key env:OLD_KEY",
+                        state="parked",
+                        reason="Incorrect API key provided: ….",
+                        parked_s=64.0,
+                    ),
+                ],
             )
         ],
         targets=[
