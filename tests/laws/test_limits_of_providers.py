@@ -319,3 +319,25 @@ def test_after_the_wait_there_is_enough(
 def _pairs(fleet: Fleet) -> list[tuple[Opened, Settled]]:
     ends = {end.id: end for end in fleet.worker.events(Settled)}
     return [(one, ends[one.id]) for one in fleet.worker.events(Opened) if one.id in ends]
+
+
+# What a client names must not become a header
+
+
+def test_a_dropped_name_cannot_end_a_header() -> None:
+    keys = (Credential("a#1", (("x-api-key", "k"),)),)
+    anthropic = TargetInfo(
+        "a/m", "provider", "a", 80, "", "m", adapter="anthropic", credentials=keys
+    )
+    fleet = Fleet(_with(route("m", ["a"]), drop_unsupported=True), targets=[anthropic])
+    client = fleet.worker.connect()
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "a\r\nset-cookie: b": 1}
+    client.send(post(fleet.key, body))
+    fleet.turn()
+    fleet.worker.upstream().give(
+        whole({"type": "message", "content": [], "stop_reason": "end_turn"})
+    )
+    answer = client.answer()
+    assert b"set-cookie" not in dict(answer.headers)
+    assert answer.get(b"x-towplane-dropped") == b"a??set-cookie: b"
+    fleet.close()

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from towplane.gateway.claim import give_back
 from towplane.gateway.tariff import cost_in_detail
 from towplane.parts.errors import (
+    ContextTooLong,
     Denied,
+    Filtered,
     Overloaded,
     PlaneError,
     ProtocolError,
+    QuotaExhausted,
     RateLimited,
     Rejected,
     TimedOut,
@@ -31,6 +34,9 @@ _BITS = 31
 
 _OUTCOMES: dict[type[PlaneError], Outcome] = {
     Rejected: "refused",
+    ContextTooLong: "refused",
+    Filtered: "refused",
+    QuotaExhausted: "rate_limited",
     Denied: "denied",
     RateLimited: "rate_limited",
     Overloaded: "overloaded",
@@ -49,7 +55,9 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
     is_known = kind != "absent"
     cost, price = None, attempt.price
     if is_known:
-        if detail is not None or tokens_in > price.plain_to:
+        if attempt.is_spilled:
+            cost = None  # provisioned capacity was full, and what answered has a price of its own
+        elif detail is not None or tokens_in > price.plain_to:
             usage = Usage(tokens_in, tokens_out, cached, detail)
             cost, detail = cost_in_detail(price, usage)
         elif price.price is not None:
@@ -175,7 +183,7 @@ def _outcome_of(attempt: "Attempt") -> Outcome:
     error = attempt.error
     if error is None:
         return "cancelled" if attempt.was_cancelled else "ok"
-    return _OUTCOMES.get(type(error), "server_error")
+    return _OUTCOMES.get(type(error), "server_error")  # one kind for each: no tree to climb
 
 
 def _slo_of(x: "Exchange", outcome: str, seconds: float) -> str:

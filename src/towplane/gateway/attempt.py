@@ -33,6 +33,8 @@ Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
 _PASSED_ON = frozenset((b"traceparent", b"tracestate", b"openai-beta"))
 """Headers of the client that the target gets to see."""
+_MOST_DROPPED = 1024
+"""Characters that `x-towplane-dropped` may have."""
 _LIMITED_S = 1.0
 """A credential of several that was used too fast, and nobody said for how long."""
 _LONGEST_PARK_S = 60.0
@@ -44,7 +46,7 @@ class Attempt:
 
     __slots__ = ("_cancel_dial", "call", "claimed", "connection", "credential", "deadline",
                  "decision", "ended_at", "error",
-                 "headers", "id", "is_over", "is_stale", "phase", "price", "relay",
+                 "headers", "id", "is_over", "is_spilled", "is_stale", "phase", "price", "relay",
                  "sent_at", "started_at", "status", "target", "was_cancelled", "x")  # fmt: skip
 
     relay: Relay | None
@@ -74,6 +76,8 @@ class Attempt:
         self.relay = None
         self.error: Upstream | None = None
         self.is_over = False
+        self.is_spilled = False
+        """Another deployment answered than the one that was asked, at a price that nobody told."""
         self.is_stale = False
         """The connection had been idle and was closed before a byte came back."""
         self.was_cancelled = False
@@ -204,6 +208,8 @@ class Attempt:
         self.status = status
         connection = self.connection
         assert connection is not None
+        spilled = self.target.adapter.is_spilled
+        self.is_spilled = spilled is not None and spilled(connection.fields)
         if connection.says_limits:
             self.target.heard_limits(self.credential, connection.fields, self.x.hall.now())
         streams = self.x.ask.stream and status == 200
@@ -213,7 +219,7 @@ class Attempt:
             self.headers = headers if call.is_native else b""
             streams = streams and b"text/event-stream" in headers.lower()
         if call.dropped:
-            self.headers += b"x-towplane-dropped: %b\r\n" % ", ".join(call.dropped).encode()
+            self.headers += b"x-towplane-dropped: %b\r\n" % _header_text(", ".join(call.dropped))
         self.relay = StreamRelay(self) if streams else WholeRelay(self)
 
     def read(self, payload: bytes, *, whole: bool) -> None:
@@ -303,3 +309,9 @@ class Attempt:
             target.failures += 1
             if isinstance(error, Overloaded) and error.after_s is not None:
                 target.park(now + min(error.after_s, _LONGEST_PARK_S))
+
+
+def _header_text(text: str) -> bytes:
+    """What a client named, as the value of a header: nothing in it can end the line."""
+    shown = text if len(text) <= _MOST_DROPPED else text[:_MOST_DROPPED] + "…"
+    return "".join(c if " " <= c <= "~" else "?" for c in shown).encode("ascii")

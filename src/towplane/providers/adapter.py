@@ -273,9 +273,5 @@ class Adapter(msgspec.Struct, frozen=True):
     render_count: Callable[[Conversation, Place, Losses], Rendered] | None = None
     """Count the input tokens of a conversation without running it."""
     read_count: Callable[[bytes], int] | None = None
-
-    def supports(self, operation: OperationName) -> bool:
-        """Whether there is a way at all."""
-        if operation == "embeddings":
-            return self.render_embeddings is not None
-        return operation != "count_tokens" or self.render_count is not None
+    is_spilled: Callable[[Fields], bool] | None = None
+    """Whether an answer's headers say that another deployment gave it than the one asked."""

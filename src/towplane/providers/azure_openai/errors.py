@@ -11,7 +11,7 @@ from towplane.providers.adapter import Fields
 from towplane.providers.dialects.chat.verdict import Said, read_said
 from towplane.providers.openai.errors import judge_words
 
-__all__ = ["judge", "served_by"]
+__all__ = ["is_spilled", "judge", "served_by"]
 
 _MISCONFIGURED = {
     # no caller can do anything about them, and another target may answer
@@ -78,3 +78,8 @@ def served_by(fields: Fields) -> tuple[str, str]:
         fields.get(b"x-ms-deployment-name", b"").decode("latin-1"),
         fields.get(b"x-ms-spillover-from-deployment", b"").decode("latin-1"),
     )
+
+
+def is_spilled(fields: Fields) -> bool:
+    """Whether a provisioned deployment had no room and another one answered."""
+    return b"x-ms-spillover-from-deployment" in fields

@@ -10,6 +10,7 @@ A signature that a provider wants back with a *call* (Gemini's thought signature
 back where it belongs.
 """
 
+import secrets
 from collections.abc import Iterable
 
 import msgspec
@@ -100,12 +101,14 @@ class MessagesWriter(Writer):
     """Writes one answer."""
 
     __slots__ = ("_calls", "_ended", "_index", "_input_estimate", "_is_begun", "_model", "_open",
-                 "_owed", "_started", "_tokens", "_usage")  # fmt: skip
+                 "_owed", "_own_id", "_started", "_tokens", "_usage")  # fmt: skip
 
     def __init__(self, model: str, input_estimate: int = 0) -> None:
         self._model = model
         self._input_estimate = input_estimate
         self._started = Started()
+        self._own_id = f"msg_{secrets.token_hex(12)}"
+        """For an answer whose provider gives it no name (Bedrock Converse)."""
         self._is_begun = False
         """`message_start` is written."""
         self._index = -1
@@ -264,4 +267,4 @@ class MessagesWriter(Writer):
         return wire_usage(self._usage or Usage(self._input_estimate, self._tokens))
 
     def _id(self) -> str:
-        return self._started.id or "msg_towplane"
+        return self._started.id or self._own_id
