@@ -195,6 +195,20 @@ def test_a_dial_that_is_cancelled_leaves_the_silent_proxy(tmp_path: Path) -> Non
                 pass
 
 
+def test_a_pinned_http_endpoint_is_reached_through_a_tunnel() -> None:
+    """A proxy that forwards would look the name up by itself."""
+    with FakeProvider() as plain, FakeProxy() as proxy:
+        info = EgressInfo(proxy=proxy.address, address=("127.0.0.1", plain.port))
+        dialer = Dialer("provider.test", 80, False, info)
+        assert uvloop.run(ask(dialer)) == b"HTTP/1.1 404 Not Found"
+        assert proxy.asked == [f"CONNECT 127.0.0.1:{plain.port}"]
+
+
+def test_a_name_that_is_none_is_an_error_of_the_dial() -> None:
+    with pytest.raises(Unavailable, match=r"No connection to \.provider\.test:443"):
+        dial(".provider.test", 443, EgressInfo(address=("127.0.0.1", 1)))
+
+
 def test_a_server_that_wants_a_certificate_gets_it(
     secured: Secured, server: Certificate, client: Certificate
 ) -> None:

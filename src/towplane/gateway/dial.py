@@ -91,7 +91,7 @@ class Dialer:
                 _, protocol = await loop.create_connection(
                     factory, sock=sock, ssl=self._context, server_hostname=name
                 )
-        except (OSError, UnicodeError) as wrong:  # ssl.SSLError is an OSError
+        except (OSError, ValueError) as wrong:  # ssl.SSLError is the one, a bad name the other
             raise Unavailable(f"No connection to {self.say}: {wrong or 'closed'}.") from None
         return protocol
 
