@@ -10,8 +10,8 @@ from towplane.parts.errors import BadRequest, Conflict, NotFound, Platform, Unau
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts, NewKey
 from towplane.tenants.first_key import FIRST_KEY, ensure_first_key
-from towplane.tenants.keys import KeyRecord, TenantRecord
-from towplane.tenants.spec import Budget, Limits, TenantSpec
+from towplane.tenants.keys import KeyRecord, ProjectRecord, TenantRecord
+from towplane.tenants.spec import Budget, Limits, ProjectSpec, TenantSpec
 
 NOW = 1_795_435_200.0
 ACME = TenantSpec(limits=Limits(rpm=600))
@@ -219,3 +219,78 @@ def test_a_new_key_does_not_show_its_token(tmp_path: Path) -> None:
     made = accounts_of(tmp_path, acme=ACME).create_key("acme")
     assert repr(made) == str(made) == f"NewKey({made.record.id}, acme)"
     assert isinstance(made, NewKey)
+
+
+def test_projects_of_the_document_and_created_ones_belong_to_their_tenant(tmp_path: Path) -> None:
+    web = ProjectSpec(limits=Limits(rpd=5), models=["a*"], priority="high")
+    accounts = accounts_of(tmp_path, acme=TenantSpec(projects={"web": web}))
+    accounts.create_project(ProjectRecord(tenant="acme", name="app", limits=Limits(rpm=1)))
+    assert [(p.name, p.source) for p in accounts.projects("acme")] == [
+        ("app", "created"),
+        ("web", "document"),
+    ]
+    (tenant,) = accounts.tenants()
+    assert tenant.projects == {"web": web, "app": ProjectSpec(limits=Limits(rpm=1))}
+    for name in ("web", "app"):
+        with pytest.raises(Conflict):
+            accounts.create_project(ProjectRecord(tenant="acme", name=name))
+    with pytest.raises(BadRequest):
+        accounts.create_project(ProjectRecord(tenant="acme", name="a/b"))
+    with pytest.raises(NotFound):
+        accounts.create_project(ProjectRecord(tenant="nobody", name="x"))
+
+
+def test_a_mistyped_project_is_refused_where_there_are_projects(tmp_path: Path) -> None:
+    """Its key would have no limits of a project at all."""
+    accounts = accounts_of(tmp_path, acme=TenantSpec(projects={"web": ProjectSpec()}), bare=ACME)
+    for tenant, project, is_fine in (
+        ("acme", "web", True),
+        ("acme", "", True),
+        ("acme", "wbe", False),
+        ("bare", "any word", True),
+    ):
+        wanted = KeyRecord(id="", tenant=tenant, digest=b"", project=project)
+        if is_fine:
+            assert accounts.create_key(tenant, wanted).record.project == project
+        else:
+            with pytest.raises(BadRequest):
+                accounts.create_key(tenant, wanted)
+
+
+def test_what_is_changed_is_in_the_audit_with_what_was_before(tmp_path: Path) -> None:
+    accounts = accounts_of(tmp_path, acme=ACME)
+    accounts.create_tenant(TenantRecord(name="globex", limits=Limits(rpm=1)))
+    accounts.create_project(ProjectRecord(tenant="globex", name="web"))
+    key = accounts.create_key("globex").record
+    change = msgspec.structs.replace
+    accounts.update_tenant("globex", lambda one: change(one, limits=Limits(rpm=2)))
+    accounts.update_project("globex", "web", lambda one: change(one, priority="low"))
+    accounts.update_key(key.id, lambda one: change(one, label="night", project="x", tenant="acme"))
+    accounts.update_key(key.id, lambda one: one)
+    after = accounts.keys("globex")[0]
+    assert (after.label, after.project, after.tenant) == ("night", "", "globex"), "for good"
+    told = [(entry.action, entry.subject) for entry in accounts.changes(3)]
+    assert told == [
+        ("key-changed", key.id),
+        ("project-changed", "globex/web"),
+        ("tenant-changed", "globex"),
+    ]
+    entry = accounts.changes(3)[2]
+    assert entry.before is not None
+    assert entry.after is not None
+    found = [shown["limits"] for shown in (entry.before, entry.after)]
+    assert [msgspec.convert(limits, Limits).rpm for limits in found] == [1, 2]
+
+
+def test_what_the_document_declares_is_changed_in_the_document(tmp_path: Path) -> None:
+    accounts = accounts_of(tmp_path, acme=TenantSpec(projects={"web": ProjectSpec()}))
+    with pytest.raises(Conflict):
+        accounts.update_tenant("acme", lambda one: one)
+    with pytest.raises(Conflict):
+        accounts.update_project("acme", "web", lambda one: one)
+    with pytest.raises(NotFound):
+        accounts.update_project("acme", "gone", lambda one: one)
+    key = accounts.create_key("acme").record
+    accounts.revoke_key(key.id)
+    with pytest.raises(Conflict):
+        accounts.update_key(key.id, lambda one: one)

@@ -18,7 +18,7 @@ from towplane.parts.usage import Detail
 from towplane.tenants.events import Event, Opened, Progress, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.journal.layout import segment_name, segment_numbers
-from towplane.tenants.ledger import Ledger, Recovered
+from towplane.tenants.ledger import Ledger, Only, Recovered
 from towplane.tenants.ledger.schema import DETAILS, HEAD, open_schema
 from towplane.tenants.migrations.run import configure, upgrade
 from towplane.tenants.prices import cost_nanousd
@@ -503,8 +503,8 @@ def test_usage_is_told_by_spend_and_days_ascend(world: World) -> None:
     assert [row.name for row in usage("day")] == ["2026-11-22", "2026-11-23"]
     assert [row.name for row in usage("tenant", since="2026-11-23")] == ["d", "a"]
     assert [row.name for row in usage("tenant", until="2026-11-22")] == ["b", "c"]
-    assert [row.name for row in usage("model", tenant="c")] == ["m-c"]
-    assert [row.name for row in usage("tenant", model="m-d")] == ["d"]
+    assert [row.name for row in usage("model", only=Only(tenant="c"))] == ["m-c"]
+    assert [row.name for row in usage("tenant", only=Only(model="m-d"))] == ["d"]
 
 
 def test_a_request_with_retries_is_one_request(world: World) -> None:

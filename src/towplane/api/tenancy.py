@@ -22,7 +22,7 @@ from towplane.api.views import (
 from towplane.parts.clock import Clock
 from towplane.tenants import accounts
 from towplane.tenants.keys import KeyRecord, TenantRecord
-from towplane.tenants.ledger import Ledger
+from towplane.tenants.ledger import Ledger, Only
 
 __all__ = ["Tenancy"]
 
@@ -60,8 +60,7 @@ class Tenancy:
                 query.by,
                 since=query.since.isoformat() if query.since else None,
                 until=query.until.isoformat() if query.until else None,
-                tenant=query.tenant,
-                model=query.model,
+                only=Only(**{name: getattr(query, name) for name in Only._fields}),
             )
 
         return await asyncio.to_thread(ask)

@@ -331,7 +331,14 @@ class UsageQuery(Struct, kw_only=True, forbid_unknown_fields=True):
 
     by: UsageBy = "tenant"
     tenant: str | None = None
+    project: str | None = None
+    """`TENANT/PROJECT`, or the project's name alone."""
+    key: str | None = None
+    label: str | None = None
     model: str | None = None
+    target: str | None = None
+    service: str | None = None
+    credential: str | None = None
     since: date | None = None
     until: date | None = None
 

@@ -7,17 +7,24 @@ import typer
 from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import Output
 from towplane.cli.tenant_options import (
+    BudgetTerms,
     Concurrency,
     Daily,
+    LimitTerms,
     Models,
     Monthly,
+    PriorityWord,
     Rpm,
     Total,
     Tpm,
+    change_budget,
+    change_limits,
     open_accounts,
     read_budget,
     read_limits,
+    read_models,
     read_moment,
+    read_priority,
     read_unit,
     say_budget,
     say_limits,
@@ -40,7 +47,9 @@ def create(
     tenant: Annotated[str, typer.Argument(help="Whose key it is.")],
     name: Annotated[str, typer.Option("--name", help="What you call it.")] = "",
     label: Annotated[str, typer.Option("--label", help="A word of your own about it.")] = "",
-    project: Annotated[str, typer.Option("--project", help="What it is used for.")] = "",
+    project: Annotated[
+        str, typer.Option("--project", help="The project it belongs to, for good.")
+    ] = "",
     expires: Annotated[
         str | None, typer.Option("--expires", help="Its last day (UTC), or `90d` from now.")
     ] = None,
@@ -50,7 +59,10 @@ def create(
     daily: Daily = None,
     monthly: Monthly = None,
     total: Total = None,
+    limit: LimitTerms = None,
+    budget: BudgetTerms = None,
     model: Models = None,
+    priority: PriorityWord = None,
     file: File = DEFAULT_FILE,
     json: Json = False,
 ) -> None:
@@ -67,9 +79,10 @@ def create(
         name=name,
         label=label,
         project=project,
-        limits=read_limits(rpm, tpm, concurrency),
-        budget=read_budget(daily, monthly, total),
-        models=model or None,
+        limits=read_limits(rpm, tpm, concurrency, limit),
+        budget=read_budget(daily, monthly, total, budget),
+        models=read_models(model),
+        priority=read_priority(priority),
         expires_at=read_moment("expires", expires, now),
     )
     made = open_accounts(file).create_key(tenant, wanted, now=now)
@@ -107,6 +120,40 @@ def list_keys(
         ],
         empty="no keys yet; create one with `towplane tenants keys create TENANT`",
     )
+
+
+@app.command("update")
+def update(
+    key: KeyId,
+    name: Annotated[str | None, typer.Option("--name", help="What you call it.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="A word of your own.")] = None,
+    limit: LimitTerms = None,
+    budget: BudgetTerms = None,
+    model: Models = None,
+    priority: PriorityWord = None,
+    file: File = DEFAULT_FILE,
+    json: Json = False,
+) -> None:
+    """Change what a key may; what is not named stays. `--model all` lifts its list."""
+    import time
+
+    import msgspec
+
+    def change(before: "KeyRecord") -> "KeyRecord":
+        return msgspec.structs.replace(
+            before,
+            name=before.name if name is None else name,
+            label=before.label if label is None else label,
+            limits=change_limits(before.limits, limit),
+            budget=change_budget(before.budget, budget),
+            models=read_models(model) if model else before.models,
+            priority=read_priority(priority) or before.priority,
+        )
+
+    record = open_accounts(file).update_key(key, change)
+    output = Output(json=json)
+    output.object(_row(record, time.time()))
+    output.lines(f"changed key {record.id} of {record.tenant}", style="green")
 
 
 @app.command("revoke")
@@ -159,6 +206,7 @@ def _row(key: "KeyRecord", now: float) -> dict[str, object]:
         "limits": key.limits,
         "budget": key.budget,
         "models": key.models,
+        "priority": key.priority,
         "created_at": say_moment(key.created_at),
         "expires_at": say_moment(key.expires_at),
         "revoked_at": say_moment(key.revoked_at),

@@ -8,22 +8,29 @@ import typer
 if TYPE_CHECKING:
     from towplane.tenants.accounts import Accounts
     from towplane.tenants.ledger import Ledger
-    from towplane.tenants.spec import Budget, Limits
+    from towplane.tenants.spec import Budget, Limits, Priority
 
 __all__ = [
+    "BudgetTerms",
     "Concurrency",
     "Daily",
+    "LimitTerms",
     "Models",
     "Monthly",
+    "PriorityWord",
     "Rpm",
     "Total",
     "Tpm",
+    "change_budget",
+    "change_limits",
     "open_accounts",
     "open_ledger",
     "read_budget",
     "read_day",
     "read_limits",
+    "read_models",
     "read_moment",
+    "read_priority",
     "read_unit",
     "say_budget",
     "say_limits",
@@ -38,8 +45,27 @@ Concurrency = Annotated[str | None, typer.Option("--concurrency", help="Requests
 Daily = Annotated[str | None, typer.Option("--daily", help="Budget per day, such as `5 USD`.")]
 Monthly = Annotated[str | None, typer.Option("--monthly", help="Budget per month.")]
 Total = Annotated[str | None, typer.Option("--total", help="Budget for its whole life.")]
+LimitTerms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=VALUE",
+        help="Any limit as the document names it, such as `rpd=10k` or `mode=soft`; repeat. "
+        "`rpd=none` lifts it.",
+    ),
+]
+BudgetTerms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget", metavar="NAME=VALUE", help="The same of the budget: `monthly=50 USD`."
+    ),
+]
+PriorityWord = Annotated[
+    str | None, typer.Option("--priority", help="`high`, `standard` or `low`: who goes first.")
+]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="A model it may ask for; repeat. None: all.")
+    list[str] | None,
+    typer.Option("--model", help="A model it may ask for, or a pattern with `*`; repeat."),
 ]
 
 
@@ -79,26 +105,70 @@ def read_unit(unit: str, option: str, text: str) -> float | int | str:
         ) from error
 
 
-def read_limits(rpm: str | None, tpm: str | None, concurrency: str | None) -> "Limits":
+def read_limits(
+    rpm: str | None, tpm: str | None, concurrency: str | None, terms: list[str] | None = None
+) -> "Limits":
     """The limits that the options say."""
     from towplane.tenants.spec import Limits
 
-    return Limits(
+    limits = Limits(
         rpm=_whole("count", "rpm", rpm),
         tpm=_whole("count", "tpm", tpm),
         concurrency=_whole("count", "concurrency", concurrency),
     )
+    return change_limits(limits, terms)
 
 
-def read_budget(daily: str | None, monthly: str | None, total: str | None) -> "Budget":
+def read_budget(
+    daily: str | None, monthly: str | None, total: str | None, terms: list[str] | None = None
+) -> "Budget":
     """The budget that the options say."""
     from towplane.tenants.spec import Budget
 
-    return Budget(
+    budget = Budget(
         daily_nanousd=_whole("money", "daily", daily),
         monthly_nanousd=_whole("money", "monthly", monthly),
         total_nanousd=_whole("money", "total", total),
     )
+    return change_budget(budget, terms)
+
+
+def change_limits(limits: "Limits", terms: list[str] | None) -> "Limits":
+    """The limits with what `--limit NAME=VALUE` says of some of them."""
+    import msgspec
+
+    return msgspec.structs.replace(limits, **_read_terms("limit", "count", type(limits), terms))
+
+
+def change_budget(budget: "Budget", terms: list[str] | None) -> "Budget":
+    """The budget with what `--budget NAME=VALUE` says of some of it."""
+    import msgspec
+
+    return msgspec.structs.replace(budget, **_read_terms("budget", "money", type(budget), terms))
+
+
+def read_priority(word: str | None) -> "Priority | None":
+    """The priority that the option says; None where it says nothing."""
+    from typing import get_args
+
+    from towplane.parts.errors import BadRequest
+    from towplane.tenants.spec import Priority
+
+    if word is None:
+        return None
+    for known in get_args(Priority):
+        if word == known:
+            return known  # type: ignore[no-any-return]  # `get_args` forgets the type
+    raise BadRequest(
+        f"--priority `{word[:40]}`: expected high, standard or low",
+        param="priority",
+        next_step="write one of them",
+    )
+
+
+def read_models(models: list[str] | None) -> list[str] | None:
+    """The models that the options say; None: all, which `--model all` says too."""
+    return None if not models or models == ["all"] else models
 
 
 def read_day(option: str, text: str | None) -> str | None:
@@ -132,8 +202,14 @@ def say_limits(limits: "Limits") -> str | None:
         (limits.rpm, "requests/min"),
         (limits.tpm, "tokens/min"),
         (limits.concurrency, "at a time"),
+        (limits.rpd, "requests/day"),
+        (limits.tpd, "tokens/day"),
+        (limits.requests_per_month, "requests/month"),
+        (limits.tokens_per_month, "tokens/month"),
     )
-    return ", ".join(f"{value:,} {word}" for value, word in words if value is not None) or None
+    parts = [f"{value:,} {word}" for value, word in words if value is not None]
+    soft = ["days and months soft"] if parts and limits.mode == "soft" else []
+    return ", ".join(parts + soft) or None
 
 
 def say_budget(budget: "Budget") -> str | None:
@@ -146,7 +222,8 @@ def say_budget(budget: "Budget") -> str | None:
         (budget.total_nanousd, "in total"),
     )
     parts = [f"{format_nanousd(value)} {word}" for value, word in words if value is not None]
-    return ", ".join(parts) or None
+    soft = ["soft"] if parts and budget.mode == "soft" else []
+    return ", ".join(parts + soft) or None
 
 
 def say_models(models: list[str] | None) -> str:
@@ -161,6 +238,29 @@ def say_moment(at: float | None) -> str | None:
     if at is None:
         return None
     return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read_terms(
+    option: str, unit: str, section: "type[Limits] | type[Budget]", terms: list[str] | None
+) -> dict[str, int | str | None]:
+    from towplane.parts.errors import BadRequest
+
+    names = dict(zip(section.__struct_encode_fields__, section.__struct_fields__, strict=True))
+    found: dict[str, int | str | None] = {}
+    for term in terms or []:
+        name, is_there, value = (part.strip() for part in term.partition("="))
+        is_mode = name == "mode"
+        if name not in names or not is_there or (is_mode and value not in ("hard", "soft")):
+            raise BadRequest(
+                f"--{option} `{term[:80]}`: expected NAME=VALUE with one of {', '.join(names)}",
+                param=option,
+                next_step="`mode` is hard or soft; `none` lifts any other",
+            )
+        is_lifted = value == "none" and not is_mode
+        found[names[name]] = (
+            None if is_lifted else value if is_mode else _whole(unit, option, value)
+        )
+    return found
 
 
 def _whole(unit: str, option: str, text: str | None) -> int | None:

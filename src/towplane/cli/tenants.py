@@ -4,26 +4,31 @@ Works on the database of the document's `data_dir`, whether the plane runs or no
 notices a change within a second.
 """
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towplane.cli import tenant_costs, tenant_keys, tenant_prices
+from towplane.cli import tenant_costs, tenant_keys, tenant_prices, tenant_projects, tenant_usage
 from towplane.cli.options import DEFAULT_FILE, File, Json
-from towplane.cli.output import ABSENT, Output
+from towplane.cli.output import Output
 from towplane.cli.tenant_options import (
+    BudgetTerms,
     Concurrency,
     Daily,
+    LimitTerms,
     Models,
     Monthly,
+    PriorityWord,
     Rpm,
     Total,
     Tpm,
+    change_budget,
+    change_limits,
     open_accounts,
-    open_ledger,
     read_budget,
-    read_day,
     read_limits,
+    read_models,
+    read_priority,
     say_budget,
     say_limits,
     say_models,
@@ -32,30 +37,16 @@ from towplane.cli.tenant_options import (
 
 if TYPE_CHECKING:
     from towplane.tenants.keys import TenantRecord
-    from towplane.tenants.ledger import UsageRow
 
 __all__ = ["app"]
-
-By = Literal["tenant", "key", "model", "target", "day", "service"]
-
-_SPECIAL = {
-    "written": "cache_write_tokens",
-    "written 1h": "cache_write_1h_tokens",
-    "audio in": "audio_input_tokens",
-    "images in": "image_input_tokens",
-    "by tools": "tool_input_tokens",
-    "searches": "searches",
-    "reasoning": "reasoning_tokens",
-    "audio out": "audio_output_tokens",
-    "images out": "image_output_tokens",
-}
-"""Columns that are shown only if something is in them."""
 
 app = typer.Typer(
     name="tenants", no_args_is_help=True, help="The tenants of the plane: keys, limits, usage."
 )
+app.add_typer(tenant_projects.app, name="projects")
 app.add_typer(tenant_keys.app, name="keys")
 app.add_typer(tenant_prices.app, name="prices")
+app.command("usage")(tenant_usage.usage)
 app.command("reprice")(tenant_costs.reprice)
 app.command("provisioned")(tenant_costs.provisioned)
 
@@ -69,7 +60,10 @@ def create(
     daily: Daily = None,
     monthly: Monthly = None,
     total: Total = None,
+    limit: LimitTerms = None,
+    budget: BudgetTerms = None,
     model: Models = None,
+    priority: PriorityWord = None,
     unpriced: Annotated[
         bool, typer.Option("--allow-unpriced", help="Let it use models whose price is unknown.")
     ] = False,
@@ -83,9 +77,10 @@ def create(
     record = accounts.create_tenant(
         TenantRecord(
             name=name,
-            limits=read_limits(rpm, tpm, concurrency),
-            budget=read_budget(daily, monthly, total),
-            models=model or None,
+            limits=read_limits(rpm, tpm, concurrency, limit),
+            budget=read_budget(daily, monthly, total, budget),
+            models=read_models(model),
+            priority=read_priority(priority) or "standard",
             unpriced="allow" if unpriced else "refuse",
         )
     )
@@ -93,6 +88,34 @@ def create(
     output.object(_row(record, 0))
     output.lines(f"created tenant {record.name}", style="green")
     output.note(f"next: towplane tenants keys create {record.name}")
+
+
+@app.command("update")
+def update(
+    name: Annotated[str, typer.Argument(help="A tenant that was created by command.")],
+    limit: LimitTerms = None,
+    budget: BudgetTerms = None,
+    model: Models = None,
+    priority: PriorityWord = None,
+    file: File = DEFAULT_FILE,
+    json: Json = False,
+) -> None:
+    """Change what a tenant may; what is not named stays. `--model all` lifts its list."""
+    import msgspec
+
+    def change(before: "TenantRecord") -> "TenantRecord":
+        return msgspec.structs.replace(
+            before,
+            limits=change_limits(before.limits, limit),
+            budget=change_budget(before.budget, budget),
+            models=read_models(model) if model else before.models,
+            priority=read_priority(priority) or before.priority,
+        )
+
+    record = open_accounts(file).update_tenant(name, change)
+    output = Output(json=json)
+    output.object(_row(record, None))
+    output.lines(f"changed tenant {record.name}", style="green")
 
 
 @app.command("list")
@@ -109,15 +132,17 @@ def list_tenants(file: File = DEFAULT_FILE, json: Json = False) -> None:
     output = Output(json=json)
     output.object({"tenants": [_row(tenant, active[tenant.name]) for tenant in tenants]})
     output.table(
-        ["tenant", "from", "active keys", "limits", "budget", "models"],
+        ["tenant", "from", "active keys", "projects", "limits", "budget", "models", "priority"],
         [
             [
                 tenant.name,
                 "document" if tenant.source == "document" else "command",
                 active[tenant.name],
+                len(tenant.projects),
                 say_limits(tenant.limits),
                 say_budget(tenant.budget),
                 say_models(tenant.models),
+                tenant.priority,
             ]
             for tenant in tenants
         ],
@@ -125,64 +150,7 @@ def list_tenants(file: File = DEFAULT_FILE, json: Json = False) -> None:
     )
 
 
-@app.command("usage")
-def usage(
-    by: Annotated[By, typer.Option("--by", help="What the rows are.")] = "tenant",
-    since: Annotated[
-        str | None, typer.Option("--since", help="First day (UTC), `2026-11-23` or `7d` ago.")
-    ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Last day (UTC), included.")] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Of this tenant only.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Of this model only.")] = None,
-    file: File = DEFAULT_FILE,
-    json: Json = False,
-) -> None:
-    """Show what was used and what it cost."""
-    ledger = open_ledger(file)
-    rows = ledger.usage(
-        by,
-        since=read_day("since", since),
-        until=read_day("until", until),
-        tenant=tenant,
-        model=model,
-    )
-    lag, (bad, orphans) = ledger.lag(), ledger.damage()
-    output = Output(json=json)
-    output.object(
-        {"by": by, "rows": rows, "lag_events": lag, "bad_lines": bad, "lost_beginnings": orphans}
-    )
-    special = {
-        word: field for word, field in _SPECIAL.items() if any(getattr(r, field) for r in rows)
-    }
-    output.table(
-        [by, "requests", "attempts", "input", "cached", *special, "output", "usage", "cost"],
-        [
-            [
-                row.name,
-                row.requests,
-                row.attempts,
-                row.input_tokens,
-                row.cached_input_tokens,
-                *(getattr(row, field) for field in special.values()),
-                row.output_tokens,
-                _say_kinds(row),
-                _say_cost(row),
-            ]
-            for row in rows
-        ],
-        empty="nothing used yet",
-    )
-    if lag:
-        output.note(f"{lag} events of the journal are not in these sums yet")
-    if bad or orphans:
-        output.note(
-            f"the journal was damaged in {bad} places; {orphans} attempts have lost their "
-            "beginning and are in no sum",
-            style="yellow",
-        )
-
-
-def _row(tenant: "TenantRecord", active_keys: int) -> dict[str, object]:
+def _row(tenant: "TenantRecord", active_keys: int | None) -> dict[str, object]:
     """A tenant as JSON."""
     return {
         "name": tenant.name,
@@ -191,21 +159,8 @@ def _row(tenant: "TenantRecord", active_keys: int) -> dict[str, object]:
         "budget": tenant.budget,
         "models": tenant.models,
         "unpriced": tenant.unpriced,
+        "priority": tenant.priority,
+        "projects": sorted(tenant.projects),
         "created_at": say_moment(tenant.created_at),
         "active_keys": active_keys,
     }
-
-
-def _say_kinds(row: "UsageRow") -> str:
-    kinds = ("measured", row.measured), ("estimated", row.estimated), ("absent", row.absent)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds if count)
-
-
-def _say_cost(row: "UsageRow") -> str:
-    from towplane.parts.money import format_nanousd
-
-    known = ABSENT if row.cost_nanousd is None else format_nanousd(row.cost_nanousd)
-    if not row.unpriced:
-        return known
-    unpriced = f"unpriced: {row.unpriced} attempt{'' if row.unpriced == 1 else 's'}"
-    return unpriced if row.cost_nanousd is None else f"{known} + {unpriced}"

@@ -1,4 +1,4 @@
-"""Who changed a tenant, a key or a past cost, when, and what it was before and after.
+"""Who changed a tenant, a project, a key or a past cost, when, and what it was before and after.
 
 Works inside the transaction of the change, so that neither exists without the other. The laws:
 entries are only ever added; no secret and no digest is in one; the number of the last entry is the
@@ -12,7 +12,17 @@ import sqlalchemy as sa
 
 __all__ = ["Action", "AuditEntry", "entries", "note", "version"]
 
-Action = Literal["tenant-created", "key-created", "key-revoked", "key-rotated", "usage-repriced"]
+Action = Literal[
+    "tenant-created",
+    "tenant-changed",
+    "project-created",
+    "project-changed",
+    "key-created",
+    "key-changed",
+    "key-revoked",
+    "key-rotated",
+    "usage-repriced",
+]
 _SECRET = ("digest", "retired")
 
 
@@ -25,7 +35,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Who: `cli:USER`, `api`, `plane`."""
     action: Action
     subject: str
-    """The tenant's name, the key's public id, or `repricing/NUMBER`."""
+    """The tenant's name, the project as `TENANT/PROJECT`, the key's public id, or
+    `repricing/NUMBER`."""
     before: dict[str, object] | None
     after: dict[str, object] | None
 

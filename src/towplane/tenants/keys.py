@@ -24,6 +24,7 @@ __all__ = [
     "KeyRecord",
     "KeyRing",
     "Minted",
+    "ProjectRecord",
     "RetiredSecret",
     "TenantRecord",
     "digest_of",
@@ -55,6 +56,22 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All of them, declared or created."""
     alerts: Alerts | None = None
     """Its own; None: those of all tenants."""
+    source: Literal["document", "created"] = "created"
+    created_at: float | None = None
+    """None for one that the document declares."""
+
+
+class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A project of a tenant as it holds now, declared in the document or created by command."""
+
+    tenant: str
+    name: str
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    """None: all that its tenant may ask for."""
+    priority: Priority | None = None
+    """None: that of its tenant."""
     source: Literal["document", "created"] = "created"
     created_at: float | None = None
     """None for one that the document declares."""

@@ -33,7 +33,7 @@ from towplane.tenants.ledger.fold import apply, decode_opened
 from towplane.tenants.ledger.names import NamesBook
 from towplane.tenants.ledger.reprice import PricesOf, Repriced, RepricingWanted, reprice
 from towplane.tenants.ledger.schema import open_schema
-from towplane.tenants.ledger.usage import UsageBy, UsageRow
+from towplane.tenants.ledger.usage import Only, UsageBy, UsageRow
 from towplane.tenants.pricing.provisioned import CapacityUse
 from towplane.tenants.windows import Account
 
@@ -167,14 +167,11 @@ class Ledger:
         *,
         since: str | None = None,
         until: str | None = None,
-        tenant: str | None = None,
-        model: str | None = None,
+        only: Only = Only(),  # noqa: B008  # a value
     ) -> list[UsageRow]:
         """What was used, by name; `since` and `until` are UTC days, both included."""
         with self._database.read() as connection:
-            return questions.usage(
-                connection, by=by, since=since, until=until, tenant=tenant, model=model
-            )
+            return questions.usage(connection, by=by, since=since, until=until, only=only)
 
     def spent(self, account: Account, window: str) -> int:
         """What `account` has spent in a window, in nano-dollars, as far as folded."""

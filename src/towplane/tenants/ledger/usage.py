@@ -1,25 +1,46 @@
 """Questions to the ledger: who used what in which days, and what is spent of a window.
 
-Reads inside a transaction that somebody else owns. The law: a cost that is not known is None, and a
-sum that leaves some out says how many.
+Reads inside a transaction that somebody else owns. Most answers come from the sums by day, which
+are kept for good; those about credentials come from the attempts, as far back as these are kept. A
+project and a label are those that the key has. The law: a cost that is not known is None, and a sum
+that leaves some out says how many.
 """
 
+import calendar
+import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
-from towplane.tenants.ledger.schema import usage_by_day
-from towplane.tenants.windows import TOTAL, Account, windows_at
+from towplane.tenants.ledger.schema import keys, usage_by_day
+from towplane.tenants.windows import DAY_S, TOTAL, Account, windows_at
 
-__all__ = ["UsageBy", "UsageRow", "balances", "spent", "usage"]
+__all__ = ["Only", "UsageBy", "UsageRow", "balances", "spent", "usage"]
 
-UsageBy = Literal["tenant", "key", "model", "target", "day", "service"]
+UsageBy = Literal[
+    "tenant", "project", "key", "label", "model", "target", "service", "credential", "day"
+]
+
+
+class Only(NamedTuple):
+    """Which usage is asked for; None: whatever it is."""
+
+    tenant: str | None = None
+    project: str | None = None
+    """`TENANT/PROJECT`, or the project's name alone."""
+    key: str | None = None
+    label: str | None = None
+    model: str | None = None
+    target: str | None = None
+    service: str | None = None
+    credential: str | None = None
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What one tenant, key, model, target, day or service class used."""
+    """What one tenant, project, key, label, model, target, service class, credential or day
+    used."""
 
     name: str
     requests: int
@@ -59,28 +80,74 @@ def usage(
     by: UsageBy,
     since: str | None,
     until: str | None,
-    tenant: str | None,
-    model: str | None,
+    only: Only,
 ) -> list[UsageRow]:
     """Rows by spend, then name; days ascend. `since` and `until` are days, both included."""
-    table = usage_by_day.c
-    name = table[by]
+    source = usage_by_day
+    if by == "credential" or only.credential is not None:
+        source = _attempts(since, until)
+    table = source.c
+    name = _name_of(by, table)
     columns = [
         sa.func.sum(table[field.removesuffix("_tokens")]).label(field)
         for field in UsageRow.__struct_fields__
         if field != "name"
     ]
     query = sa.select(name.label("name"), *columns).group_by(name)
+    if by in ("project", "label") or only.project is not None or only.label is not None:
+        query = query.select_from(source.outerjoin(keys, keys.c.id == table.key))
     query = query.order_by(*([name] if by == "day" else [sa.desc("cost_nanousd"), name]))
     if since is not None:
         query = query.where(table.day >= since)
     if until is not None:
         query = query.where(table.day <= until)
-    if tenant is not None:
-        query = query.where(table.tenant == tenant)
-    if model is not None:
-        query = query.where(table.model == model)
+    for column, wanted in only._asdict().items():
+        if wanted is not None:
+            is_short = column == "project" and "/" not in wanted
+            found = _of_key("project") if is_short else _name_of(column, table)
+            query = query.where(found == wanted)
     return [_row(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _name_of(by: str, table: Any) -> "sa.ColumnElement[Any]":
+    if by == "project":
+        return table.tenant + "/" + _of_key("project")  # type: ignore[no-any-return]
+    return _of_key("label") if by == "label" else table[by]
+
+
+def _of_key(field: str) -> "sa.ColumnElement[str]":
+    return sa.func.coalesce(sa.func.json_extract(keys.c.record, f"$.{field}"), "")
+
+
+def _attempts(since: str | None, until: str | None) -> Any:
+    """Attempts in the form of the sums by day, each as a row of its own."""
+    columns: dict[str, Any] = {
+        "day": "strftime('%Y-%m-%d', at_us / 1000000, 'unixepoch')",
+        "requests": "id LIKE '%.1'",
+        "attempts": "1",
+        "unpriced": "usage <> 'absent' AND cost_nanousd IS NULL",
+    }
+    columns |= {kind: f"usage = '{kind}'" for kind in ("measured", "estimated", "absent")}
+    columns |= {
+        column.name: f"coalesce({column.name}, 0)"
+        for column in usage_by_day.columns
+        if column.name not in columns and not column.primary_key
+    }
+    columns |= {name: name for name in ("tenant", "key", "model", "target", "service")}
+    columns["credential"] = "credential"
+    chosen: list[Any] = [sa.literal_column(sql).label(name) for name, sql in columns.items()]
+    query: sa.Select[Any] = sa.select(*chosen)
+    query = query.select_from(sa.table("attempts"))
+    # By time and not by name of the day, so that few rows are looked at closely.
+    if since is not None:
+        query = query.where(sa.literal_column("at_us") >= _micros(since, 0))
+    if until is not None:
+        query = query.where(sa.literal_column("at_us") < _micros(until, 1))
+    return query.subquery()
+
+
+def _micros(day: str, days_after: int) -> int:
+    return (calendar.timegm(time.strptime(day, "%Y-%m-%d")) + days_after * DAY_S) * 1_000_000
 
 
 def spent(connection: sa.Connection, account: Account, window: str) -> int:
