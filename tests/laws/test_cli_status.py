@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from towplane.api.endpoints import RouteList, TargetList
+from towplane.api.endpoints import ProviderList, RouteList, TargetList
 from towplane.api.views import DocumentError, Now, PlaneStatus, RouteExplanation, WorkerExplanation
 from towplane.cli.main import run
+from towplane.monitoring.health import Health
+from towplane.monitoring.now import Quantile
 from towplane.parts.errors import EXIT_DONE, EXIT_NO, EXIT_USAGE, EXIT_WORLD, NotFound, NotReady
 from towplane.parts.secrets import Sealed
 from towplane.routing.explain import Seen, explain
@@ -251,3 +253,29 @@ def test_explain_of_an_unknown_model_says_what_there_is(shell: Shell) -> None:
 
 def test_explain_needs_a_running_plane(shell: Shell) -> None:
     assert shell.json("routing", "explain", "x", want=EXIT_WORLD)["error"]["code"] == "not_running"
+
+
+def test_providers_status_says_how_each_has_done(shell: Shell) -> None:
+    status = a_status()
+    status.providers[0].health = Health(
+        window_s=300.0,
+        attempts=1_240,
+        success=0.995,
+        ttft_p50=Quantile(0.31),
+        seconds_p95=Quantile(120.0, is_bound=True),
+        failures={"rate_limited": 6},
+    )
+    targets = [target for target in status.targets if target.provider]
+    shell.start(providers=ProviderList(providers=status.providers, targets=targets))
+    out, _ = shell("providers", "status")
+    line = next(line for line in out.splitlines() if line.startswith("spare  "))
+    assert line.split() == [
+        "spare", "–", "1240", "99.5", "%", "310", "ms", "–", "–", ">", "2", "min", "6",
+        "rate_limited",
+    ]  # fmt: skip
+    idle = next(line for line in out.splitlines() if line.startswith("eu  "))
+    assert idle.split() == ["eu", "eu-central-1", *["–"] * 7]
+    assert "4812" in out
+    said = shell.json("providers", "status")
+    assert said["providers"][0]["health"]["attempts"] == 1_240
+    assert said["targets"][0]["requests_left"] == 4_812

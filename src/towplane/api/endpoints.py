@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from towplane.api.health import HEALTH_S, HealthBy, HealthRow, health_rows, with_health
 from towplane.api.pulse import Pulse
 from towplane.api.views import (
     DocumentView,
@@ -18,6 +19,7 @@ from towplane.api.views import (
     Now,
     PlaneStatus,
     PlaneView,
+    PriceView,
     ProviderView,
     RouteExplanation,
     RouteView,
@@ -28,7 +30,7 @@ from towplane.api.views import (
     WantedKey,
     WantedTenant,
 )
-from towplane.parts.errors import NotReady
+from towplane.parts.errors import NotFound, NotReady
 
 __all__ = ["ENDPOINTS", "Call", "Endpoint"]
 
@@ -76,6 +78,29 @@ class ProviderList(Struct, kw_only=True):
     """All managed APIs and servers."""
 
     providers: list[ProviderView]
+    targets: list[TargetView]
+    """Their models that routes use."""
+
+
+class ProviderDetail(Struct, kw_only=True):
+    """One managed API or server, its models, and what they cost."""
+
+    provider: ProviderView
+    targets: list[TargetView]
+    prices: list[PriceView]
+
+
+class HealthList(Struct, kw_only=True):
+    """Success, TTFT and latency, with the question that they answer."""
+
+    by: HealthBy
+    rows: list[HealthRow]
+
+
+class PriceList(Struct, kw_only=True):
+    """What the targets of all routes cost now."""
+
+    prices: list[PriceView]
 
 
 class RouteList(Struct, kw_only=True):
@@ -109,6 +134,19 @@ class NowQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     window_s: float = 60.0
 
 
+class Window(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Over which time, at most a quarter of an hour."""
+
+    window_s: float = HEALTH_S
+
+
+class HealthQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Of what, and over which time."""
+
+    by: HealthBy = "provider"
+    window_s: float = HEALTH_S
+
+
 class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
     """How to rotate a key."""
 
@@ -117,7 +155,7 @@ class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 async def _status(call: Call) -> PlaneStatus:
-    return call.view.status()
+    return with_health(call.view.status(), call.pulse)
 
 
 async def _now(call: Call) -> Now:
@@ -136,11 +174,37 @@ async def _engines(call: Call) -> EngineList:
 
 
 async def _targets(call: Call) -> TargetList:
-    return TargetList(targets=call.view.status().targets)
+    return TargetList(targets=with_health(call.view.status(), call.pulse).targets)
 
 
 async def _providers(call: Call) -> ProviderList:
-    return ProviderList(providers=call.view.status().providers)
+    status = with_health(call.view.status(), call.pulse, call.query.window_s)
+    targets = [target for target in status.targets if target.provider]
+    return ProviderList(providers=status.providers, targets=targets)
+
+
+async def _provider(call: Call) -> ProviderDetail:
+    name = call.path["provider"]
+    status = with_health(call.view.status(), call.pulse, call.query.window_s)
+    for provider in status.providers:
+        if provider.name == name:
+            return ProviderDetail(
+                provider=provider,
+                targets=[target for target in status.targets if target.provider == name],
+                prices=[one for one in call.view.prices() if one.target in provider.targets],
+            )
+    known = ", ".join(one.name for one in status.providers) or "none"
+    raise NotFound(f"there is no provider `{name[:80]}`", next_step=f"there are: {known}")
+
+
+async def _health(call: Call) -> HealthList:
+    query = call.query
+    rows = health_rows(call.view.status(), call.pulse, query.by, query.window_s)
+    return HealthList(by=query.by, rows=rows)
+
+
+async def _prices(call: Call) -> PriceList:
+    return PriceList(prices=call.view.prices())
 
 
 async def _routes(call: Call) -> RouteList:
@@ -192,7 +256,32 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("GET", "/document", "The document in force", _document, DocumentView),
     Endpoint("GET", "/engines", "Replicas of the engines", _engines, EngineList),
-    Endpoint("GET", "/providers", "Managed APIs and their credentials", _providers, ProviderList),
+    Endpoint(
+        "GET",
+        "/providers",
+        "Managed APIs, their credentials, limits and health",
+        _providers,
+        ProviderList,
+        query=Window,
+    ),
+    Endpoint(
+        "GET",
+        "/providers/{provider}",
+        "One of them, with its models and their prices",
+        _provider,
+        ProviderDetail,
+        query=Window,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "GET",
+        "/health",
+        "Success, TTFT and latency by provider, region, model or target",
+        _health,
+        HealthList,
+        query=HealthQuery,
+    ),
+    Endpoint("GET", "/prices", "What targets cost, and who says so", _prices, PriceList),
     Endpoint("GET", "/targets", "Places that can answer", _targets, TargetList),
     Endpoint("GET", "/routing", "Models and their routes", _routes, RouteList),
     Endpoint(

@@ -8,12 +8,13 @@ grow with time.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from towplane.api.views import Now, PlaneView
+from towplane.monitoring.health import Health, look_at_targets, sum_up
 from towplane.monitoring.now import look
 from towplane.monitoring.snapshot import Snapshot, snap
 from towplane.parts.clock import Clock
@@ -56,6 +57,14 @@ class Pulse:
     def now(self, window_s: float = FINE_S) -> Now | None:
         """The plane over the last `window_s`, at most a quarter of an hour; None before a look."""
         return look(self._snapshots, window_s=window_s)
+
+    def targets(self, window_s: float) -> dict[str, Health]:
+        """How each target has done over the last `window_s`; empty before a look."""
+        return look_at_targets(self._snapshots, window_s=window_s)
+
+    def groups(self, names: Mapping[str, Sequence[str]], window_s: float) -> dict[str, Health]:
+        """The same for targets together; empty before a look."""
+        return sum_up(self._snapshots, names, window_s=window_s)
 
     @property
     def kept(self) -> int:

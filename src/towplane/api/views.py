@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct, field
 
+from towplane.monitoring.health import Health
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
 from towplane.routing.explain import Explanation
@@ -21,6 +22,7 @@ __all__ = [
     "DocumentError",
     "DocumentView",
     "EngineView",
+    "Health",
     "KeyRow",
     "LedgerView",
     "ModelNow",
@@ -28,9 +30,12 @@ __all__ = [
     "Now",
     "PlaneStatus",
     "PlaneView",
+    "PriceView",
     "PricesView",
     "ProviderLimitsView",
     "ProviderView",
+    "ProvisionedView",
+    "RatesView",
     "RouteExplanation",
     "RouteView",
     "Slos",
@@ -122,6 +127,18 @@ class TargetView(Struct, kw_only=True):
     in_flight: int | None = None
     attempts: int | None = None
     failures: int | None = None
+    provider: str = ""
+    """The provider that it belongs to; empty: none."""
+    model: str = ""
+    """What the provider calls the model."""
+    parked_s: float | None = None
+    """Seconds for which it asked to be left alone; None: it did not."""
+    requests_left: int | None = None
+    """What the provider last said is left of its limits, the least that a worker heard; None: it
+    does not say."""
+    tokens_left: int | None = None
+    health: Health | None = None
+    """How it has done of late; None: nothing has been measured yet."""
 
 
 class Slos(Struct, kw_only=True):
@@ -197,12 +214,29 @@ class ProviderLimitsView(Struct, kw_only=True):
     concurrency: int | None = None
 
 
+class ProvisionedView(Struct, kw_only=True):
+    """Capacity of a provider that is paid for by the hour."""
+
+    models: list[str]
+    hourly_nanousd: int
+    units: int
+    since: date
+    """First day, UTC."""
+    until: date | None = None
+    """The day on which it ends; None: it goes on."""
+    tpm: int | None = None
+    """Input tokens a minute that all of it can take; None: not known."""
+    source: str = ""
+
+
 class ProviderView(Struct, kw_only=True):
     """One managed API or server."""
 
     name: str
     kind: str
     endpoint: str
+    location: str | None = None
+    """Its region or location; None: its kind has none, or nobody says."""
     via: str = ""
     """The proxy and the pinned address, in words; empty: directly."""
     state: Literal["ready", "degraded", "down", "unused"]
@@ -213,6 +247,9 @@ class ProviderView(Struct, kw_only=True):
     limits: ProviderLimitsView = field(default_factory=ProviderLimitsView)
     credentials: list[CredentialView] = []
     """Empty: it asks for none."""
+    provisioned: list[ProvisionedView] = []
+    health: Health | None = None
+    """How all its targets together have done of late; None: nothing has been measured yet."""
 
 
 class UnpricedView(Struct, kw_only=True):
@@ -223,6 +260,43 @@ class UnpricedView(Struct, kw_only=True):
     routes: list[str]
     is_managed: bool
     """A managed API, which sends a bill."""
+
+
+class RatesView(Struct, kw_only=True):
+    """Nano-dollars per million tokens of one service class; None: unknown."""
+
+    service: str
+    above: int | None = None
+    """Holds for requests with more than so many tokens of input; None: from the first one."""
+    input: int | None = None
+    output: int | None = None
+    cached_input: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    image_input: int | None = None
+    audio_output: int | None = None
+    image_output: int | None = None
+
+
+class PriceView(Struct, kw_only=True):
+    """What one target costs now, and who says so."""
+
+    target: str
+    routes: list[str]
+    origin: Literal["document", "book"] | None = None
+    """None: nobody knows its price."""
+    why_unknown: str = ""
+    since: date | None = None
+    """The day from which it holds; None: its source does not say."""
+    source: str = ""
+    """Where the figure was read."""
+    note: str = ""
+    is_provisioned: bool = False
+    """It is paid for by the hour, not by the token."""
+    search_nanousd: int | None = None
+    """One call of a tool of the provider's own; None: unknown."""
+    rates: list[RatesView] = []
 
 
 class PricesView(Struct, kw_only=True):
@@ -392,6 +466,10 @@ class PlaneView(Protocol):
 
     async def samples(self) -> list[Sample]:
         """What the workers have counted, merged over the living and the dead."""
+        ...
+
+    def prices(self) -> list[PriceView]:
+        """What each target of a route costs now; from memory."""
         ...
 
     async def explain(self, model: str) -> RouteExplanation:

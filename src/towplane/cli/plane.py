@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from towplane.api.tenancy import Tenancy
-from towplane.api.views import PlaneStatus, RouteExplanation
+from towplane.api.views import PlaneStatus, PriceView, RouteExplanation
 from towplane.cli import read_model as views
 from towplane.cli.credentials import PlaneCredentials
 from towplane.cli.explanation import make_explanation
 from towplane.cli.front import Front, certificate_files, check_certificates
+from towplane.cli.price_view import price_views
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
@@ -209,6 +210,10 @@ class RunningPlane:
     def status(self) -> PlaneStatus:
         """The plane as it stands."""
         return views.make_status(self, self.replicas, self._lag, version("towplane"))
+
+    def prices(self) -> list[PriceView]:
+        """What each target of a route costs now."""
+        return price_views(self.plane, self.book, self._clock.wall())
 
     async def samples(self) -> list[Sample]:
         """What the workers have counted."""

@@ -1,17 +1,23 @@
 """The providers of a plane drawn as the structs of `api.views`. Pure: values in, values out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
-from towplane.api.views import CredentialView, ProviderLimitsView, ProviderView, TargetView
+from towplane.api.views import (
+    CredentialView,
+    ProviderLimitsView,
+    ProviderView,
+    ProvisionedView,
+    TargetView,
+)
 from towplane.document.plane import Plane
 from towplane.gateway.fleet import Fleet
 from towplane.gateway.messages import CredentialReport
 from towplane.gateway.snapshot import provider_targets
 from towplane.providers.credentials import CredentialState, open_credentials
 from towplane.providers.endpoints import endpoint_of, kind_of
-from towplane.providers.spec import ProviderSpec
+from towplane.providers.spec import ProviderSpec, Provisioned
 
 __all__ = ["provider_views", "wanted_providers"]
 
@@ -67,12 +73,14 @@ def _provider(
         name=name,
         kind=kind_of(spec),
         endpoint=_url(spec),
+        location=_location(spec),
         via=_via(spec),
         state=state,
         reason=reason,
         targets=[target.name for target in targets],
         limits=ProviderLimitsView(rpm=limits.rpm, tpm=limits.tpm, concurrency=limits.concurrency),
         credentials=credentials,
+        provisioned=[_provisioned(one) for one in spec.provisioned],
     )
 
 
@@ -119,6 +127,24 @@ def _url(spec: ProviderSpec) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
     port = "" if place.port == (443 if place.is_tls else 80) else f":{place.port}"
     return f"{'https' if place.is_tls else 'http'}://{host}{port}{place.path}"
+
+
+def _location(spec: ProviderSpec) -> str | None:
+    """Azure's and OpenAI's endpoints do not say where they are."""
+    options = endpoint_of(spec).options
+    return options.get("region") or options.get("location")
+
+
+def _provisioned(spec: Provisioned) -> ProvisionedView:
+    return ProvisionedView(
+        models=spec.models,
+        hourly_nanousd=spec.hourly,
+        units=spec.units,
+        since=date.fromisoformat(spec.since),
+        until=None if spec.until is None else date.fromisoformat(spec.until),
+        tpm=spec.tpm,
+        source=spec.source,
+    )
 
 
 def _via(spec: ProviderSpec) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from towplane.api.views import ProviderView
+    from towplane.api.views import Health, ProviderView, TargetView
     from towplane.cli.dry_run import WouldSend
     from towplane.cli.provider_check import Checked
     from towplane.document.plane import Plane
@@ -67,9 +67,10 @@ def list_providers(file: File = DEFAULT_FILE, json: Json = False) -> None:
 
 @app.command("status")
 def status(file: File = DEFAULT_FILE, json: Json = False) -> int:
-    """Show how the running plane's providers and their credentials stand.
+    """Show how the running plane's providers, their models and credentials stand.
 
-    Exit 0: all of them can be used; 1: some cannot, and their lines say why; 3: no plane runs.
+    Success, TTFT and latency are those of the last five minutes. Exit 0: all can be used; 1: some
+    cannot, and their lines say why; 3: no plane runs.
     """
     from datetime import UTC, datetime
 
@@ -77,22 +78,27 @@ def status(file: File = DEFAULT_FILE, json: Json = False) -> int:
     from towplane.cli.running import ask_running, locate
 
     output = Output(json=json)
-    rows = ask_running(locate(file), "/api/v1/providers", ProviderList).providers
+    found = ask_running(locate(file), "/api/v1/providers", ProviderList)
+    rows = found.providers
     is_well = all(each.state in ("ready", "unused") for each in rows)
-    output.object({"well": is_well, "providers": rows})
+    output.object({"well": is_well, "providers": rows, "targets": found.targets})
     for each in rows:
         reason = f": {each.reason}" if each.reason else ""
         output.lines(f"{each.name} is {each.state}{reason}", style=_STYLES[each.state])
     output.lines("")
+    _health(output, rows)
+    output.lines("")
+    _targets(output, found.targets)
+    output.lines("")
     output.table(
-        ["provider", "requests/min", "tokens/min", "at once", "targets"],
+        ["provider", "requests/min", "tokens/min", "at once", "by the hour"],
         [
             [
                 each.name,
                 each.limits.rpm,
                 each.limits.tpm,
                 each.limits.concurrency,
-                ", ".join(each.targets) or None,
+                "; ".join(", ".join(one.models) for one in each.provisioned) or None,
             ]
             for each in rows
         ],
@@ -101,6 +107,62 @@ def status(file: File = DEFAULT_FILE, json: Json = False) -> int:
     output.lines("")
     _credentials(output, rows, datetime.now(UTC))
     return EXIT_DONE if is_well else EXIT_NO
+
+
+def _health(output: Output, rows: "Sequence[ProviderView]") -> None:
+    output.table(
+        ["provider", "location", *_HEALTH, "went wrong"],
+        [
+            [each.name, each.location, *_figures(each.health), _failures(each.health)]
+            for each in rows
+        ],
+        empty="the document has no providers",
+    )
+
+
+def _targets(output: Output, rows: "Sequence[TargetView]") -> None:
+    from towplane.console import words
+
+    output.table(
+        ["model there", "state", *_HEALTH, "requests left", "tokens left", "left alone for"],
+        [
+            [
+                each.name,
+                each.state,
+                *_figures(each.health),
+                each.requests_left,
+                each.tokens_left,
+                None if each.parked_s is None else words.duration(each.parked_s),
+            ]
+            for each in rows
+        ],
+        empty="no route uses a provider",
+    )
+
+
+_HEALTH = ("attempts", "success", "TTFT p50", "TTFT p95", "latency p50", "latency p95")
+
+
+def _figures(health: "Health | None") -> list[str | int | None]:
+    """In the order of `_HEALTH`; what was not measured is None."""
+    from towplane.console import words
+
+    if health is None or health.window_s is None:
+        return [None] * len(_HEALTH)
+    return [
+        health.attempts,
+        words.share(health.success),
+        words.quantile(health.ttft_p50),
+        words.quantile(health.ttft_p95),
+        words.quantile(health.seconds_p50),
+        words.quantile(health.seconds_p95),
+    ]
+
+
+def _failures(health: "Health | None") -> str | None:
+    if health is None:
+        return None
+    return ", ".join(f"{count:,} {name}" for name, count in health.failures.items()) or None
 
 
 def _credentials(output: Output, rows: "Sequence[ProviderView]", at: "datetime") -> None:

@@ -1,5 +1,6 @@
 """The running plane drawn as the structs of `api.views`. Pure: values in, values out."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from towplane.document.load import Document
 from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError as Refusal
 from towplane.gateway.fleet import Fleet, WorkerStatus
+from towplane.gateway.messages import TargetInfo
 from towplane.gateway.price_lists import unpriced_targets
 from towplane.gateway.snapshot import provider_targets
 from towplane.parts.errors import PlaneError
@@ -209,7 +211,7 @@ def _engine(replica: ReplicaStatus) -> EngineView:
 
 
 def _targets(plane: Plane, replicas: tuple[ReplicaStatus, ...], fleet: Fleet) -> list[TargetView]:
-    views = [_provider_target(plane, info.name) for info in provider_targets(plane, {})]
+    views = [_provider_target(plane, info) for info in provider_targets(plane, {})]
     views += [_replica_target(plane, replica) for replica in replicas]
     for view in views:
         seen = [
@@ -224,13 +226,28 @@ def _targets(plane: Plane, replicas: tuple[ReplicaStatus, ...], fleet: Fleet) ->
         view.in_flight = sum(target.in_flight for target in seen)
         view.attempts = sum(target.attempts for target in seen)
         view.failures = sum(target.failures for target in seen)
+        view.parked_s = max(target.parked_s for target in seen) or None
+        view.requests_left = _least(target.requests_left for target in seen)
+        view.tokens_left = _least(target.tokens_left for target in seen)
         if view.state == "ready" and all(target.breaker == "open" for target in seen):
             view.state, view.reason = "open", "it failed too often; it is tried again shortly"
     return views
 
 
-def _provider_target(plane: Plane, name: str) -> TargetView:
-    return TargetView(name=name, kind="provider", state="ready", routes=_routes_of(plane, name))
+def _least(heard: Iterable[int | None]) -> int | None:
+    """Each worker heard it of the same account at another moment: the least is the careful one."""
+    return min((left for left in heard if left is not None), default=None)
+
+
+def _provider_target(plane: Plane, info: TargetInfo) -> TargetView:
+    return TargetView(
+        name=info.name,
+        kind="provider",
+        state="ready",
+        routes=_routes_of(plane, info.name),
+        provider=info.provider,
+        model=info.model,
+    )
 
 
 def _replica_target(plane: Plane, replica: ReplicaStatus) -> TargetView:

@@ -84,6 +84,7 @@ def list_prices(
 @app.command("check")
 def check(file: File = DEFAULT_FILE, json: Json = False) -> int:
     """Fail if a route uses a model whose price is unknown."""
+    from towplane.cli.price_view import why_unknown
     from towplane.document.load import load_file
     from towplane.gateway.price_lists import unpriced_targets
     from towplane.parts.errors import EXIT_DONE, EXIT_NO
@@ -98,14 +99,14 @@ def check(file: File = DEFAULT_FILE, json: Json = False) -> int:
             "ok": not unpriced,
             "book": _book(book, day),
             "unpriced": [
-                {"target": one.target, "routes": one.routes, "why": _why(one, moment)}
+                {"target": one.target, "routes": one.routes, "why": why_unknown(one, moment)}
                 for one in unpriced
             ],
         }
     )
     output.table(
         ["target", "routes", "why"],
-        [[one.target, ", ".join(one.routes), _why(one, moment)] for one in unpriced],
+        [[one.target, ", ".join(one.routes), why_unknown(one, moment)] for one in unpriced],
         empty="every target of every route has a price",
     )
     _complain(output, book, day)
@@ -143,20 +144,6 @@ def _complain(output: Output, book: "PriceBook", day: str) -> None:
         output.note(f"the price book: {complaint}", style="yellow")
     elif book.package:
         output.note(f"the price book is {book.package}, its newest price of {book.newest}")
-
-
-def _why(priced: "Priced", at: float) -> str:
-    """Why a price is unknown."""
-    from towplane.tenants.pricing.entries import entry_at
-
-    entry = entry_at(priced.entries, at)
-    if entry is not None and entry.note:
-        return entry.note
-    if priced.entries:
-        return "its first price begins later"
-    if priced.question is None:
-        return "the document says none"
-    return "neither the document nor the price book says one"
 
 
 def _object(priced: "Priced", entry: "PriceEntry | None", book: "PriceBook") -> dict[str, object]:

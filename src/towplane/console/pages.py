@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from towplane.api.admin import Desk
+from towplane.api.health import with_health
 from towplane.api.security import COOKIE, SESSION_S, session_of
 from towplane.api.views import UsageQuery, UsageRow
 from towplane.console import charts, words
@@ -39,6 +40,7 @@ SHADES = {
     "ready": "ready",
     "serving": "ready",
     "draining": "draining",
+    "unused": "draining",
     "open": "open",
     "down": "down",
     "crash-loop": "down",
@@ -133,7 +135,7 @@ class _Console:
         desk = self._desk
         return sheet(
             look,
-            desk.view.status(),
+            with_health(desk.view.status(), desk.pulse),
             desk.pulse.now(look.window),
             list(desk.pulse.trend),
             await self._spent(),

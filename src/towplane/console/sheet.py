@@ -23,6 +23,7 @@ from towplane.api.views import (
 )
 from towplane.console import words
 from towplane.console.charts import Sparkline, sparkline
+from towplane.console.health import HealthLine, line_of_provider
 from towplane.console.verdict import Concern, verdict
 
 __all__ = ["Card", "Look", "ModelLine", "Sheet", "SpendLine", "sheet"]
@@ -103,6 +104,7 @@ class Sheet(NamedTuple):
     cards: list[Card]
     models: list[ModelLine]
     targets: list[TargetView]
+    providers: list[HealthLine]
     engines: list[EngineView]
     workers: list[WorkerView]
     spend: list[SpendLine] | None
@@ -127,6 +129,11 @@ def sheet(
         cards=_cards(status, now, trend),
         models=_models(look, status, now),
         targets=[t for t in status.targets if look.shows(t.name, t.state, *t.routes)],
+        providers=[
+            line_of_provider(p)
+            for p in status.providers
+            if look.shows(p.name, p.kind, p.state, p.location or "")
+        ],
         engines=[e for e in status.engines if look.shows(e.target, e.kind, e.state)],
         workers=status.workers,
         spend=None if spend is None else _spend(look, spend),

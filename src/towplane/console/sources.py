@@ -19,6 +19,7 @@ class Source(NamedTuple):
 
 
 _NOW = "towplane status"
+_PROVIDERS = "towplane providers status"
 
 
 def _quantile(share: float, family: str) -> str:
@@ -104,6 +105,47 @@ SOURCES: dict[str, Source] = {
         "traffic away) or down.",
         "towplane_target_state == 1",
         "towplane status",
+    ),
+    "provider-attempts": Source(
+        "Attempts at a provider",
+        "What the plane sent to a provider or one of its models and that has ended, in the window "
+        "of the table.",
+        "sum by (target) (increase(towplane_attempts_total[5m]))",
+        _PROVIDERS,
+    ),
+    "provider-success": Source(
+        "Success of a provider",
+        "Share of the attempts with a verdict that went well. Answers that say what is wrong with "
+        "a request went well; those that the client gave up have no verdict.",
+        'sum by (target) (rate(towplane_attempts_total{outcome=~"ok|refused"}[5m]))'
+        ' / sum by (target) (rate(towplane_attempts_total{outcome!~"cancelled|crashed"}[5m]))',
+        _PROVIDERS,
+    ),
+    "provider-limited": Source(
+        "Told to slow down",
+        "Share of the attempts with a verdict that the provider answered with 429.",
+        'sum by (target) (rate(towplane_attempts_total{outcome="rate_limited"}[5m]))'
+        ' / sum by (target) (rate(towplane_attempts_total{outcome!~"cancelled|crashed"}[5m]))',
+        _PROVIDERS,
+    ),
+    "provider-ttft": Source(
+        "TTFT of a provider",
+        "From a request sent to a target to its first generated token. Streamed answers only.",
+        "histogram_quantile(0.95, "
+        "sum by (le, target) (rate(towplane_target_ttft_seconds_bucket[5m])))",
+        _PROVIDERS,
+    ),
+    "provider-latency": Source(
+        "Latency of a provider",
+        "From a request sent to a target to the end of its answer. Whole answers only.",
+        "histogram_quantile(0.95, sum by (le, target) (rate(towplane_target_seconds_bucket[5m])))",
+        _PROVIDERS,
+    ),
+    "credentials": Source(
+        "Credentials",
+        "How many credentials of a provider are ready, parked (it refused them) or missing.",
+        "towplane_credentials",
+        _PROVIDERS,
     ),
     "engines": Source(
         "Engines",

@@ -24,6 +24,10 @@ AMPLIFICATION_LOOK, AMPLIFICATION_ACT = 1.2, 1.5
 GOODPUT_LOOK, GOODPUT_ACT = 0.99, 0.9
 # Some seconds of a busy plane; the fold runs every second.
 LAG_EVENTS_LOOK = 20_000
+# A share of fewer attempts than that says little.
+PROVIDER_ATTEMPTS = 20
+# The alert pack's critical share of errors; at a half, more requests fail there than not.
+PROVIDER_LOOK, PROVIDER_ACT = 0.95, 0.5
 # Five looks of the pulse missed.
 AGE_LOOK_S = 10.0
 
@@ -43,6 +47,7 @@ def verdict(status: PlaneStatus, now: Now | None, at: datetime) -> list[Concern]
         *_workers(status),
         *_routes(status),
         *_targets(status),
+        *_providers(status),
         *_ledger(status),
         *_prices(status),
         *([*_age(now, at), *_traffic(now)] if now is not None else ()),
@@ -91,6 +96,33 @@ def _targets(status: PlaneStatus) -> list[Concern]:
         for target in status.targets
         if target.state in ("open", "down")
     ]
+
+
+def _providers(status: PlaneStatus) -> list[Concern]:
+    """One line for each provider that refuses its credentials or fails; its targets' breakers have
+    lines of their own."""
+    found = []
+    for provider in status.providers:
+        refused = [one for one in provider.credentials if one.state != "ready"]
+        said = [f"{refused[0].name} is {refused[0].state}: {refused[0].reason}"] if refused else []
+        is_bad = bool(refused) and len(refused) == len(provider.credentials)
+        health = provider.health
+        if (
+            health is not None
+            and health.success is not None
+            and health.attempts >= PROVIDER_ATTEMPTS
+            and health.success < PROVIDER_LOOK
+        ):
+            kinds = ", ".join(f"{count:,} {name}" for name, count in health.failures.items())
+            said.append(
+                f"{words.share(health.success)} of {health.attempts:,} attempts in "
+                f"{words.span(health.window_s or 0.0)} went well" + (f" ({kinds})" if kinds else "")
+            )
+            is_bad = is_bad or health.success < PROVIDER_ACT
+        if said:
+            say = f"{provider.name}: {'; '.join(said)}."
+            found.append(Concern(level=_level(is_bad), say=say, part="providers"))
+    return found
 
 
 def _ledger(status: PlaneStatus) -> list[Concern]:

@@ -16,7 +16,11 @@ from towplane.api.views import (
     NewKey,
     PlaneStatus,
     PricesView,
+    PriceView,
+    ProviderLimitsView,
     ProviderView,
+    ProvisionedView,
+    RatesView,
     RouteExplanation,
     RouteView,
     Slos,
@@ -35,7 +39,7 @@ from towplane.parts.errors import Conflict, NotFound
 from towplane.routing.explain import Seen, explain
 from towplane.tenants.spec import Budget, Limits
 
-__all__ = ["SECRET", "START", "FakePlaneView", "a_status"]
+__all__ = ["SECRET", "START", "FakePlaneView", "a_status", "some_prices"]
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SECRET = "tp-fakekeyid22-thesecretthatmustneverreachanypage"
@@ -90,9 +94,9 @@ def a_status() -> PlaneStatus:
                 name="spare",
                 kind="openai",
                 endpoint="https://api.openai.com/v1",
-                state="degraded",
-                reason="spare#2 is parked: Incorrect API key provided: ….",
+                state="ready",
                 targets=["spare/gpt-large"],
+                limits=ProviderLimitsView(rpm=5_000, tpm=2_000_000),
                 credentials=[
                     CredentialView(
                         name="spare#1",
@@ -103,13 +107,37 @@ def a_status() -> PlaneStatus:
                     ),
                     CredentialView(
                         name="spare#2",
-                        how="key env:OLD_KEY",
-                        state="parked",
-                        reason="Incorrect API key provided: ….",
-                        parked_s=64.0,
+                        how="key env:OTHER_KEY",
+                        state="ready",
                     ),
                 ],
-            )
+            ),
+            ProviderView(
+                name="eu",
+                kind="bedrock",
+                endpoint="https://bedrock-runtime.eu-central-1.amazonaws.com",
+                location="eu-central-1",
+                via="proxy http://proxy.corp:3128",
+                state="ready",
+                targets=["eu/anthropic.claude-large"],
+                credentials=[
+                    CredentialView(
+                        name="eu#1",
+                        how="instance role, role arn:aws:iam::123456789012:role/llm",
+                        state="ready",
+                        expires_at=START + timedelta(minutes=55),
+                        refresh_at=START + timedelta(minutes=44),
+                    )
+                ],
+                provisioned=[
+                    ProvisionedView(
+                        models=["anthropic.claude-large"],
+                        hourly_nanousd=40_000_000_000,
+                        units=2,
+                        since=START.date() - timedelta(days=22),
+                    )
+                ],
+            ),
         ],
         targets=[
             TargetView(
@@ -129,13 +157,28 @@ def a_status() -> PlaneStatus:
                 in_flight=0,
                 attempts=310,
                 failures=0,
+                provider="spare",
+                model="gpt-large",
+                requests_left=4_812,
+                tokens_left=1_904_211,
+            ),
+            TargetView(
+                name="eu/anthropic.claude-large",
+                kind="provider",
+                state="ready",
+                routes=["chat"],
+                in_flight=0,
+                attempts=0,
+                failures=0,
+                provider="eu",
+                model="anthropic.claude-large",
             ),
         ],
         routes=[
             RouteView(
                 model="chat",
                 choose="least-in-flight",
-                targets=["spare/gpt-large"],
+                targets=["spare/gpt-large", "eu/anthropic.claude-large"],
             ),
             RouteView(
                 model="smollm2-135m-instruct",
@@ -150,12 +193,47 @@ def a_status() -> PlaneStatus:
     )
 
 
+def some_prices() -> list[PriceView]:
+    """One that the document says, one that nobody says, one by the hour."""
+    return [
+        PriceView(
+            target="spare/gpt-large",
+            routes=["chat", "smollm2-135m-instruct"],
+            origin="document",
+            since=START.date() - timedelta(days=40),
+            source="contract 4711",
+            search_nanousd=10_000_000,
+            rates=[
+                RatesView(
+                    service="standard",
+                    input=1_250_000_000,
+                    output=10_000_000_000,
+                    cached_input=125_000_000,
+                ),
+                RatesView(service="batch", input=625_000_000, output=5_000_000_000),
+            ],
+        ),
+        PriceView(
+            target="embedded",
+            routes=["smollm2-135m-instruct"],
+            why_unknown="the document says none",
+        ),
+        PriceView(
+            target="eu/anthropic.claude-large",
+            routes=["chat"],
+            origin="document",
+            is_provisioned=True,
+        ),
+    ]
+
+
 class FakePlaneView:
     """A `PlaneView` of plain values; change `state`, `counted` and `rows` as a test needs."""
 
     def __init__(self) -> None:
         self.state = a_status()
         self.counted: list[Sample] = []
+        self.priced = some_prices()
         self.rows = [
             UsageRow(
                 name="globex",
@@ -204,6 +282,10 @@ class FakePlaneView:
     async def samples(self) -> list[Sample]:
         """The samples as they were set."""
         return self.counted
+
+    def prices(self) -> list[PriceView]:
+        """The prices as they were set."""
+        return self.priced
 
     async def explain(self, model: str) -> RouteExplanation:
         """One worker, and every target of the route well, whatever the state says."""
@@ -271,6 +353,15 @@ class FakePlaneView:
             Sample("towplane_requests_total", ("other", "refused", "none"), beat // 4),
             Sample("towplane_attempts_total", (model, "embedded/0", "first", "ok"), requests),
             Sample("towplane_attempts_total", (model, "embedded/0", "retry", "ok"), beat),
+            Sample("towplane_requests_total", ("chat", "ok", "none"), 9 * beat),
+            Sample("towplane_attempts_total", ("chat", "spare/gpt-large", "first", "ok"), 9 * beat),
+            Sample(
+                "towplane_attempts_total",
+                ("chat", "spare/gpt-large", "first", "rate_limited"),
+                beat // 12,
+            ),
+            _spread("towplane_target_ttft_seconds", "spare/gpt-large", 6 * beat, None, 4),
+            _spread("towplane_target_seconds", "spare/gpt-large", 3 * beat, None, 5),
             Sample("towplane_refusals_total", ("not_found",), beat // 4),
             Sample("towplane_tokens_total", (model, "input", "measured"), requests * 120),
             Sample("towplane_tokens_total", (model, "output", "measured"), requests * 64),
