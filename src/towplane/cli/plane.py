@@ -41,6 +41,7 @@ from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
+from towplane.tenants.alerts.desk import AlertDesk, Standing
 from towplane.tenants.consumption import used, used_by_worker
 from towplane.tenants.first_key import ensure_first_key
 from towplane.tenants.keys import KeyRecord, TenantRecord
@@ -125,6 +126,7 @@ class RunningPlane:
         for work in (
             self._folding, self._polling, self._reporting, self._pruning, self._renewing,
             self.credentials.renewing, self.credentials.watching, self._reading_prices,
+            self._alerts.watching, self._alerts.posting,
         ):  # fmt: skip
             self._run(work())
 
@@ -232,6 +234,9 @@ class RunningPlane:
         database = self._database = Database(self.data_dir / "ledger.sqlite")
         self.ledger = Ledger(database, self.data_dir / "journal")
         self._accounts = Accounts(database, self.data_dir, self.plane.tenants)
+        self._alerts = AlertDesk(
+            database, standing=self._standing, reveal=self.credentials.reveal, clock=self._clock
+        )
         self.tenancy = Tenancy(
             lambda: self._accounts, self.ledger, changed=self._changed, fold=self._fold_all
         )
@@ -244,6 +249,9 @@ class RunningPlane:
                 )
         self.first_key = ensure_first_key(self._accounts, self.data_dir, now=self._clock.wall())
         self._load_accounts()
+
+    def _standing(self) -> Standing:
+        return Standing(self.plane.plane, self._tenants, self._keys, self.plane.tenant_alerts)
 
     def _load_accounts(self) -> None:
         self._accounts_version = self._accounts.version()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from towplane.parts.storage import Database
     from towplane.tenants.accounts import Accounts
     from towplane.tenants.ledger import Ledger
     from towplane.tenants.spec import Budget, Limits, Priority
@@ -24,6 +25,7 @@ __all__ = [
     "change_budget",
     "change_limits",
     "open_accounts",
+    "open_database",
     "open_ledger",
     "read_budget",
     "read_day",
@@ -80,6 +82,17 @@ def open_accounts(file: Path) -> "Accounts":
     return Accounts(
         Database(data_dir / "ledger.sqlite"), data_dir, plane.tenants, actor=f"cli:{user_name()}"
     )
+
+
+def open_database(file: Path) -> "Database":
+    """The database of the document at `file`, with all its tables."""
+    from towplane.document.load import load_file
+    from towplane.parts.storage import Database
+    from towplane.tenants.ledger.schema import open_schema
+
+    database = Database(Path(load_file(file).plane.data_dir) / "ledger.sqlite")
+    open_schema(database)
+    return database
 
 
 def open_ledger(file: Path) -> "Ledger":

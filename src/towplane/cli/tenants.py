@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from towplane.cli import tenant_costs, tenant_keys, tenant_prices, tenant_projects, tenant_usage
+from towplane.cli import (
+    tenant_alerts,
+    tenant_costs,
+    tenant_keys,
+    tenant_prices,
+    tenant_projects,
+    tenant_usage,
+)
 from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import Output
 from towplane.cli.tenant_options import (
@@ -47,6 +54,7 @@ app.add_typer(tenant_projects.app, name="projects")
 app.add_typer(tenant_keys.app, name="keys")
 app.add_typer(tenant_prices.app, name="prices")
 app.command("usage")(tenant_usage.usage)
+app.command("alerts")(tenant_alerts.alerts)
 app.command("reprice")(tenant_costs.reprice)
 app.command("provisioned")(tenant_costs.provisioned)
 

@@ -8,6 +8,7 @@ The law: a finding follows from the document alone.
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from towplane.document.cautions import find_cautions
 from towplane.document.check_providers import check_providers
@@ -17,6 +18,7 @@ from towplane.document.plane import Plane
 from towplane.document.problems import Place
 from towplane.parts.addresses import is_loopback, split_address
 from towplane.tenants.force import expand_models, is_pattern
+from towplane.tenants.spec import Alerts
 
 __all__ = ["check_plane"]
 
@@ -115,11 +117,29 @@ def _check_engines(plane: Plane) -> Iterator[Finding]:
 
 
 def _check_tenants(plane: Plane) -> Iterator[Finding]:
+    yield from _check_alerts(("tenant_alerts",), plane.tenant_alerts)
     for name, tenant in plane.tenants.items():
+        yield from _check_alerts(("tenants", name, "alerts"), tenant.alerts)
         yield from _check_models(plane, ("tenants", name, "models"), tenant.models)
         for word, project in tenant.projects.items():
             place = ("tenants", name, "projects", word, "models")
             yield from _check_models(plane, place, project.models)
+
+
+def _check_alerts(place: Place, alerts: Alerts | None) -> Iterator[Finding]:
+    if alerts is None or alerts.webhook is None:
+        return
+    if alerts.secret is None:
+        yield Finding(
+            place=(*place, "webhook"),
+            what="its receiver could not tell whose messages are true",
+            expected="secret beside it, such as env:ALERT_SECRET",
+            needs=(*place, "secret"),
+        )
+    host = urlsplit(alerts.webhook)
+    if host.scheme == "http" and not is_loopback(f"{host.hostname}:{host.port or 80}"):
+        what = "anybody on the way can read what is posted there"
+        yield Finding(place=(*place, "webhook"), what=what, expected="https", severity="warning")
 
 
 def _check_models(plane: Plane, place: Place, models: Sequence[str] | None) -> Iterator[Finding]:

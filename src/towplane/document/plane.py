@@ -20,7 +20,7 @@ from towplane.parts.units import (
 )
 from towplane.providers.spec import ProviderSpec
 from towplane.routing.spec import RouteSpec
-from towplane.tenants.spec import TenantSpec
+from towplane.tenants.spec import Alerts, TenantSpec
 
 
 class TlsSpec(Section, frozen=True, kw_only=True):
@@ -98,5 +98,7 @@ class Plane(Section, frozen=True, kw_only=True):
     """The models that clients may ask for, and who answers."""
     tenants: dict[Name, TenantSpec] = {}
     """Customers, their limits and budgets."""
+    tenant_alerts: Alerts = Alerts()
+    """Who is told before limits are reached of tenants that do not say so themselves."""
     monitoring: MonitoringSpec = MonitoringSpec()
     """What is measured and kept."""
