@@ -4,104 +4,26 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from importlib.resources import files
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towplane.api.admin import Desk, admin_app
-from towplane.api.pulse import Pulse
-from towplane.api.security import Gate
 from towplane.api.views import DocumentError, Now, UsageQuery, WantedKey
 from towplane.api.views import UsageRow as Row
 from towplane.console import words
 from towplane.console.charts import HEIGHT, WIDTH, sparkline
-from towplane.console.pages import STREAMS, pages
+from towplane.console.pages import STREAMS
 from towplane.console.sheet import Look
 from towplane.console.sources import SOURCES
 from towplane.console.verdict import verdict
 from towplane.monitoring.catalogue import CATALOGUE
 from towplane.monitoring.now import Quantile
-from towplane.parts.clock import Clock
 from towplane.parts.errors import Unavailable
-from towplane.testing.clock import FakeClock
-from towplane.testing.views import SECRET, START, FakePlaneView, a_status
-
-VOID = {"meta", "link", "input", "br", "path", "polyline", "polygon", "circle", "rect"}
-
-
-class Page(HTMLParser):
-    """A page taken apart: its text, its links, its ids; fails on tags that do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.text = ""
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.attributes: set[str] = set()
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-        self.text = re.sub(r"\s+", " ", self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what the page refers to."""
-        if tag not in VOID:
-            self._open.append(tag)
-        for name, value in attrs:
-            self.attributes.add(name)
-            if name in ("href", "src", "action") and value is not None:
-                self.links.append(value)
-            if name == "id" and value is not None:
-                self.ids.append(value)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """As `<path …/>`."""
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Tags close in the order in which they were opened."""
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        """Text, scripts aside (there are none in the page)."""
-        self.text += data
-
-
-class Plane:
-    """A fake plane behind its pages, at a known time."""
-
-    def __init__(self) -> None:
-        self.view = FakePlaneView()
-        self.time = FakeClock(wall_s=START.timestamp())
-        pulse = Pulse(self.view, Clock(self.time.monotonic, self.time.wall))
-        self.desk = Desk(self.view, pulse, Gate(None, self.time.monotonic))
-        self.app = admin_app(self.desk, pages(self.desk))
-
-    async def run(self, beats: int) -> None:
-        """Serve traffic for a while."""
-        for beat in range(beats):
-            self.view.serve_traffic(beat)
-            await self.desk.pulse.look()
-            self.time.advance(2.0)
-
-    async def rest(self) -> None:
-        """Look a few times while nothing happens."""
-        for _ in range(4):
-            await self.desk.pulse.look()
-            self.time.advance(2.0)
-
-    async def html(self, path: str = "/") -> str:
-        """The page, as a browser without script gets it."""
-        transport = httpx.ASGITransport(self.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            answer = await client.get(path)
-        assert answer.status_code == 200
-        return answer.text
+from towplane.testing.pages import FakeConsole as Plane
+from towplane.testing.pages import Page
+from towplane.testing.views import SECRET, START, a_status
 
 
 @pytest.fixture
@@ -196,7 +118,7 @@ async def test_the_url_holds_the_whole_view(plane: Plane) -> None:
     assert "paused" in page.text
     assert "globex" not in page.text
     assert "Nothing here is named “embedded”" in page.text
-    assert "/?window=900&q=embedded&live=off" in page.links
+    assert "/?q=embedded&window=900&live=off" in page.links
 
 
 @pytest.mark.parametrize("query", ["?window=7", "?window=x", "?live=maybe", "?nothing=1"])
@@ -243,7 +165,7 @@ async def test_no_secret_reaches_a_page(plane: Plane) -> None:
 def test_nothing_that_the_console_serves_names_another_host() -> None:
     for file in (files("towplane.console") / "static").iterdir():
         assert not re.search(r"(?<!xmlns=\")https?://", file.read_text()), file.name
-    script = (files("towplane.console") / "static" / "now.js").read_text()
+    script = (files("towplane.console") / "static" / "console.js").read_text()
     assert len(script.splitlines()) < 150
 
 
@@ -276,7 +198,7 @@ async def _events(plane: Plane, query: str = "") -> AsyncIterator[str]:
 
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
-        "method": "GET", "path": "/now/events", "raw_path": b"/now/events", "scheme": "http",
+        "method": "GET", "path": "/live/now", "raw_path": b"/live/now", "scheme": "http",
         "query_string": query.encode(), "headers": [(b"host", b"localhost")], "root_path": "",
     }  # fmt: skip
     task = asyncio.ensure_future(plane.app(scope, receive, send))  # type: ignore[arg-type]  # plain dicts
@@ -421,7 +343,7 @@ def test_figures_read_as_people_say_them(said: str, want: str) -> None:
 
 def test_a_url_leaves_out_what_is_default() -> None:
     assert Look().url() == "/"
-    assert Look(q="a b").url(window=300) == "/?window=300&q=a+b"
+    assert Look(q="a b").url(window=300) == "/?q=a+b&window=300"
 
 
 # ---- charts

@@ -134,7 +134,7 @@ def test_live_pages_end_with_the_plane(plane: PlaneFactory, provider: FakeProvid
     running = plane(provider)
     host, _, port = running.admin.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE_S)
-    connection.request("GET", "/now/events")
+    connection.request("GET", "/live/now")
     stream = connection.getresponse()
     while stream.readline() != b"event: now\n":
         pass

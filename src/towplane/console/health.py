@@ -47,7 +47,7 @@ def figures_of(health: Health | None) -> Figures:
         ttft_p95=words.quantile(health.ttft_p95),
         seconds_p50=words.quantile(health.seconds_p50),
         seconds_p95=words.quantile(health.seconds_p95),
-        failures=", ".join(failures),
+        failures=", ".join(failures) or ("nothing" if health.attempts else words.ABSENT),
     )
 
 
@@ -83,5 +83,5 @@ _UNKNOWN = Figures(
     ttft_p95=words.ABSENT,
     seconds_p50=words.ABSENT,
     seconds_p95=words.ABSENT,
-    failures="",
+    failures=words.ABSENT,
 )

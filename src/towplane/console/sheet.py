@@ -6,9 +6,6 @@ Pure: read model in, texts out. What is absent says why in words. It knows no te
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
-from urllib.parse import urlencode
-
-from msgspec import Struct
 
 from towplane.api.pulse import Point
 from towplane.api.readiness import readiness
@@ -24,6 +21,7 @@ from towplane.api.views import (
 from towplane.console import words
 from towplane.console.charts import Sparkline, sparkline
 from towplane.console.health import HealthLine, line_of_provider
+from towplane.console.look import View
 from towplane.console.verdict import Concern, verdict
 
 __all__ = ["Card", "Look", "ModelLine", "Sheet", "SpendLine", "sheet"]
@@ -32,22 +30,11 @@ WINDOWS = {60: "1 min", 300: "5 min", 900: "15 min"}
 CHART_SLOTS = 90
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class Look(View, frozen=True, kw_only=True):
     """The view's whole state, as the URL holds it."""
 
     window: Literal[60, 300, 900] = 60
-    q: str = ""
     live: Literal["on", "off"] = "on"
-
-    def url(self, path: str = "/", **changes: object) -> str:
-        """The URL of this view, or of it with changes; defaults are left out."""
-        state = {"window": self.window, "q": self.q, "live": self.live, **changes}
-        fields = {name: value for name, value in state.items() if value != getattr(_PLAIN, name)}
-        return f"{path}?{urlencode(fields)}" if fields else path
-
-    def shows(self, *names: str) -> bool:
-        """Whether the search finds something with these names."""
-        return not self.q or any(self.q.lower() in name.lower() for name in names)
 
 
 class Card(NamedTuple):
@@ -259,6 +246,3 @@ def _not_measured(row: UsageRow) -> str:
         if number
     ]
     return ", ".join(said)
-
-
-_PLAIN = Look()

@@ -21,6 +21,7 @@ __all__ = [
     "rate",
     "share",
     "times",
+    "until",
 ]
 
 Say = Callable[[float | None], str]
@@ -103,6 +104,14 @@ def ago(then: datetime | None, now: datetime) -> str:
 def lasting(then: datetime | None, now: datetime) -> str:
     """How long something has been so: `40 s`, `3.5 h`."""
     return ABSENT if then is None else span(max(0.0, (now - then).total_seconds()))
+
+
+def until(then: datetime | None, now: datetime) -> str:
+    """How long it is to a moment: `in 40 s`, `in 3.5 h`, `over`."""
+    if then is None:
+        return ABSENT
+    seconds = (then - now).total_seconds()
+    return f"in {span(seconds)}" if seconds > 0 else "over"
 
 
 def clock(moment: datetime | None) -> str:

@@ -1,5 +1,5 @@
-// The page "Now", live: takes rendered HTML from the plane and changes only what differs.
-// Everything on the page is there without this script; it adds live updates, pause and keys.
+// A page, live: takes rendered HTML from the plane and changes only what differs. Everything on a
+// page is there without this script; it adds live updates, pause and keys where the page has them.
 "use strict";
 
 (() => {
@@ -105,11 +105,13 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const act = { "/": () => search.select(), ":": goTo, p: () => pause.click() }[event.key];
-    if (act === undefined) return;
+    const act = { "/": search && (() => search.select()), ":": goTo, p: pause && (() => pause.click()) }[event.key];
+    if (!act) return;
     event.preventDefault();
     act();
   });
+
+  if (pause === null) return;
 
   pause.addEventListener("click", (event) => {
     event.preventDefault();
