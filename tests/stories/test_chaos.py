@@ -5,8 +5,6 @@ softer here: retries may also be as many as one window of the budget's floor all
 seconds is too short to earn back, and memory is not judged.
 """
 
-from pathlib import Path
-
 import pytest
 
 from trouble.trial import Plan, Report, run_trial
