@@ -165,7 +165,7 @@ async def test_metrics_hold_the_workers_and_the_plane(
 
 
 async def test_usage_is_asked_with_days(open_port: httpx.AsyncClient, view: FakePlaneView) -> None:
-    answer = await open_port.get("/api/v1/usage?by=day&since=2026-11-01&tenant=globex")
+    answer = await open_port.get("/api/v1/usage?by=model&since=2026-11-01&tenant=globex")
     assert answer.json()["query"]["since"] == "2026-11-01"
     assert view.questions[-1].tenant == "globex"
     assert answer.json()["rows"][0]["cost_nanousd"] == 1_204_500_000_250

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from towplane.api.tenancy import Tenancy
-from towplane.api.views import UsageQuery, WantedKey, WantedTenant
+from towplane.api.views import UsageQuery, WantedKey, WantedProject, WantedTenant
 from towplane.parts.clock import Clock
 from towplane.parts.errors import Conflict, NotFound
 from towplane.parts.storage import Database
@@ -31,6 +31,7 @@ class Desk:
         self.tenancy = Tenancy(
             lambda: self.accounts,
             Ledger(database, folder / "journal"),
+            database,
             changed=lambda: self.told.append("changed"),
             fold=lambda: self.told.append("folded"),
             clock=Clock(self.time.monotonic, self.time.wall),
@@ -109,3 +110,57 @@ async def test_usage_is_folded_first_and_empty_is_empty(desk: Desk) -> None:
     query = UsageQuery(by="day", since=date(2026, 11, 1), until=date(2026, 11, 30))
     assert await desk.tenancy.usage(query) == []
     assert desk.told == ["folded"]
+
+
+async def test_a_tenant_is_told_with_all_that_belongs_to_it(desk: Desk) -> None:
+    tenancy = desk.tenancy.acting_as("console")
+    budget = Budget(daily_nanousd=7, mode="soft")
+    await tenancy.create_tenant(WantedTenant(name="acme", budget=Budget(monthly_nanousd=5)))
+    await tenancy.create_tenant(WantedTenant(name="acme.two", limits=Limits(rpd=3)))
+    project = await tenancy.create_project("acme", WantedProject(name="x", budget=budget))
+    key = await tenancy.create_key("acme", WantedKey(project="x", limits=Limits(tpd=9, rpm=1)))
+    found = await tenancy.tenant("acme")
+    assert (found.tenant.projects, found.tenant.active_keys) == (["x"], 1)
+    assert found.projects == [project]
+    assert [one.id for one in found.keys] == [key.id]
+    assert [(one.name, one.measure, one.limit, one.used, one.mode) for one in found.quotas] == [
+        ("acme", "monthly", 5, 0, "hard"),
+        ("acme/x", "daily", 7, 0, "soft"),
+        (key.id, "tpd", 9, 0, "hard"),
+    ]
+    assert [(one.action, one.actor) for one in found.changes] == [
+        ("key-created", "console"),
+        ("project-created", "console"),
+        ("tenant-created", "console"),
+    ]
+    assert found.alerts == []
+    assert [one.name for one in await tenancy.quotas()] == ["acme", "acme.two"]
+    with pytest.raises(NotFound):
+        await tenancy.tenant("nobody")
+    with pytest.raises(NotFound):
+        await tenancy.alerts("nobody")
+
+
+async def test_what_the_api_changes_is_audited_under_its_name(desk: Desk) -> None:
+    made = await desk.tenancy.create_key("default", WantedKey())
+    await desk.tenancy.rotate_key(made.id, overlap_s=60)
+    await desk.tenancy.revoke_key(made.id)
+    changes = await desk.tenancy.changes()
+    assert [(one.action, one.actor) for one in changes] == [
+        ("key-revoked", "api"),
+        ("key-rotated", "api"),
+        ("key-created", "api"),
+    ]
+    said = msgspec.json.encode(changes)
+    assert made.token.encode() not in said
+    assert not any(word in said for word in DIGESTS)
+
+
+async def test_a_key_says_until_when_its_old_secret_works(desk: Desk) -> None:
+    made = await desk.tenancy.create_key("default", WantedKey())
+    assert (await desk.tenancy.keys())[0].overlap_until is None
+    await desk.tenancy.rotate_key(made.id, overlap_s=60)
+    until = datetime.fromtimestamp(desk.time.wall() + 60, UTC)
+    assert (await desk.tenancy.keys())[0].overlap_until == until
+    desk.time.advance(61)
+    assert (await desk.tenancy.keys())[0].overlap_until is None

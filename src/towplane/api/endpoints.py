@@ -5,13 +5,15 @@ Each handler turns a `Call` into a value of the read model; it parses no HTTP an
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from towplane.api.health import HEALTH_S, HealthBy, HealthRow, health_rows, with_health
 from towplane.api.pulse import Pulse
 from towplane.api.views import (
+    Alert,
+    AuditRow,
     DocumentView,
     EngineView,
     KeyRow,
@@ -20,14 +22,18 @@ from towplane.api.views import (
     PlaneStatus,
     PlaneView,
     PriceView,
+    ProjectRow,
     ProviderView,
+    QuotaRow,
     RouteExplanation,
     RouteView,
     TargetView,
+    TenantDetail,
     TenantRow,
     UsageQuery,
     UsageRow,
     WantedKey,
+    WantedProject,
     WantedTenant,
 )
 from towplane.parts.errors import NotFound, NotReady
@@ -115,6 +121,24 @@ class TenantList(Struct, kw_only=True):
     tenants: list[TenantRow]
 
 
+class QuotaList(Struct, kw_only=True):
+    """Limits over windows, and what is used of them."""
+
+    quotas: list[QuotaRow]
+
+
+class AlertList(Struct, kw_only=True):
+    """Limits that came near, newest first."""
+
+    alerts: list[Alert]
+
+
+class ChangeList(Struct, kw_only=True):
+    """What was changed, newest first."""
+
+    changes: list[AuditRow]
+
+
 class KeyList(Struct, kw_only=True):
     """Keys of one tenant."""
 
@@ -145,6 +169,18 @@ class HealthQuery(Struct, kw_only=True, forbid_unknown_fields=True):
 
     by: HealthBy = "provider"
     window_s: float = HEALTH_S
+
+
+class OfTenant(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Of whom; without a tenant: of all."""
+
+    tenant: str | None = None
+
+
+class ChangesQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How many."""
+
+    most: Annotated[int, Meta(ge=1, le=1000)] = 100
 
 
 class Rotation(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -217,6 +253,26 @@ async def _explain(call: Call) -> RouteExplanation:
 
 async def _tenants(call: Call) -> TenantList:
     return TenantList(tenants=await call.view.tenancy.tenants())
+
+
+async def _tenant(call: Call) -> TenantDetail:
+    return await call.view.tenancy.tenant(call.path["tenant"])
+
+
+async def _create_project(call: Call) -> ProjectRow:
+    return await call.view.tenancy.create_project(call.path["tenant"], call.body)
+
+
+async def _quotas(call: Call) -> QuotaList:
+    return QuotaList(quotas=await call.view.tenancy.quotas(call.query.tenant))
+
+
+async def _alerts(call: Call) -> AlertList:
+    return AlertList(alerts=await call.view.tenancy.alerts(call.query.tenant))
+
+
+async def _changes(call: Call) -> ChangeList:
+    return ChangeList(changes=await call.view.tenancy.changes(call.query.most))
 
 
 async def _create_tenant(call: Call) -> TenantRow:
@@ -304,6 +360,24 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         fails=("conflict",),
     ),
     Endpoint(
+        "GET",
+        "/tenants/{tenant}",
+        "One tenant: projects, keys, quotas, alerts, changes",
+        _tenant,
+        TenantDetail,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "POST",
+        "/tenants/{tenant}/projects",
+        "Create a project",
+        _create_project,
+        ProjectRow,
+        body=WantedProject,
+        status=201,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint(
         "GET", "/tenants/{tenant}/keys", "Keys of a tenant", _keys, KeyList, fails=("not_found",)
     ),
     Endpoint(
@@ -335,5 +409,31 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         fails=("not_found", "conflict"),
     ),
     Endpoint("GET", "/usage", "Usage and cost from the ledger", _usage, Usage, query=UsageQuery),
+    Endpoint(
+        "GET",
+        "/quotas",
+        "Limits of days and months, and what is used of them",
+        _quotas,
+        QuotaList,
+        query=OfTenant,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "GET",
+        "/alerts",
+        "Limits that came near, and who was told",
+        _alerts,
+        AlertList,
+        query=OfTenant,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "GET",
+        "/audit",
+        "Who changed tenants, projects, keys and past costs",
+        _changes,
+        ChangeList,
+        query=ChangesQuery,
+    ),
 )
 """All of `/api/v1`, in the order of the documentation."""

@@ -5,26 +5,41 @@ secret leaves here, but the token of a key just made.
 """
 
 import asyncio
-from collections import Counter
+import copy
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 
+from towplane.api import account_views as views
 from towplane.api.views import (
+    Alert,
+    AuditRow,
     KeyRow,
     NewKey,
+    ProjectRow,
+    QuotaRow,
+    TenantDetail,
     TenantRow,
     UsageQuery,
     UsageRow,
     WantedKey,
+    WantedProject,
     WantedTenant,
 )
 from towplane.parts.clock import Clock
-from towplane.tenants import accounts
-from towplane.tenants.keys import KeyRecord, TenantRecord
+from towplane.parts.errors import NotFound
+from towplane.parts.storage import Database
+from towplane.tenants.accounts import Accounts
+from towplane.tenants.alerts import outbox
+from towplane.tenants.alerts.usage import read_usage
+from towplane.tenants.keys import KeyRecord, ProjectRecord, TenantRecord
 from towplane.tenants.ledger import Ledger, Only
 
 __all__ = ["Tenancy"]
+
+MOST = 100
+"""Alerts and changes that are told at once."""
+_LOOKED_AT = 5_000
+"""Changes that are searched for those of one tenant."""
 
 T = TypeVar("T")
 
@@ -37,8 +52,9 @@ class Tenancy:
 
     def __init__(
         self,
-        people: Callable[[], accounts.Accounts],
+        people: Callable[[], Accounts],
         ledger: Ledger,
+        database: Database,
         *,
         changed: Callable[[], None] = lambda: None,
         fold: Callable[[], None] = lambda: None,
@@ -47,9 +63,17 @@ class Tenancy:
         self._people = people
         """Asked each time: a new document brings new accounts."""
         self._ledger = ledger
+        self._database = database
         self._changed = changed
         self._fold = fold
         self._clock = clock or Clock()
+        self._actor = "api"
+
+    def acting_as(self, actor: str) -> "Tenancy":
+        """The same; changes made by it are in the audit under this name."""
+        other = copy.copy(self)
+        other._actor = actor
+        return other
 
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
         """Rows of the ledger, by spend; days ascend."""
@@ -69,10 +93,32 @@ class Tenancy:
         """Every tenant, by name, with the number of keys that open the door now."""
 
         def ask() -> list[TenantRow]:
+            people = self._people()
+            return views.tenant_rows(people.tenants(), people.keys(), self._clock.wall())
+
+        return await asyncio.to_thread(ask)
+
+    async def tenant(self, name: str) -> TenantDetail:
+        """One tenant and all that belongs to it."""
+
+        def ask() -> TenantDetail:
             people, now = self._people(), self._clock.wall()
-            keys = people.keys()
-            active = Counter(key.tenant for key in keys if key.state(now) == "active")
-            return [_tenant_row(record, active[record.name]) for record in people.tenants()]
+            record = self._known(name)
+            keys, projects = people.keys(name), people.projects(name)
+            ids = {key.id for key in keys}
+            changes = [
+                views.audit_row(entry)
+                for entry in people.changes(_LOOKED_AT)
+                if entry.subject in ids or entry.subject.partition("/")[0] == name
+            ]
+            return TenantDetail(
+                tenant=views.tenant_rows([record], keys, now)[0],
+                projects=[views.project_row(one) for one in projects],
+                keys=[views.key_row(one, now) for one in keys],
+                quotas=self._quotas([record], keys, now),
+                alerts=self._alerts(name),
+                changes=changes[:MOST],
+            )
 
         return await asyncio.to_thread(ask)
 
@@ -86,15 +132,60 @@ class Tenancy:
                 budget=wanted.budget,
                 models=wanted.models,
                 unpriced=wanted.unpriced,
+                priority=wanted.priority,
             )
-            return _tenant_row(self._people().create_tenant(record, now=self._clock.wall()), 0)
+            now = self._clock.wall()
+            return views.tenant_rows([self._acting().create_tenant(record, now=now)], [], now)[0]
 
         return await self._change(make)
 
-    async def keys(self, tenant: str) -> list[KeyRow]:
-        """Keys of a tenant, dead ones included, oldest first."""
+    async def create_project(self, tenant: str, wanted: WantedProject) -> ProjectRow:
+        """A project that the document does not declare."""
+
+        def make() -> ProjectRow:
+            record = ProjectRecord(
+                tenant=tenant,
+                name=wanted.name,
+                limits=wanted.limits,
+                budget=wanted.budget,
+                models=wanted.models,
+                priority=wanted.priority,
+            )
+            made = self._acting().create_project(record, now=self._clock.wall())
+            return views.project_row(made)
+
+        return await self._change(make)
+
+    async def quotas(self, tenant: str | None = None) -> list[QuotaRow]:
+        """Limits over windows and what is used of them; of all tenants only their own."""
+
+        def ask() -> list[QuotaRow]:
+            now = self._clock.wall()
+            if tenant is None:
+                return self._quotas(self._people().tenants(), [], now, is_deep=False)
+            return self._quotas([self._known(tenant)], self._people().keys(tenant), now)
+
+        return await asyncio.to_thread(ask)
+
+    async def alerts(self, tenant: str | None = None) -> list[Alert]:
+        """Limits that came near, newest first."""
+
+        def ask() -> list[Alert]:
+            if tenant is not None:
+                self._known(tenant)
+            return self._alerts(tenant)
+
+        return await asyncio.to_thread(ask)
+
+    async def changes(self, most: int = MOST) -> list[AuditRow]:
+        """The last changes of accounts, newest first."""
+        found = await asyncio.to_thread(lambda: self._people().changes(max(0, most)))
+        return [views.audit_row(entry) for entry in found]
+
+    async def keys(self, tenant: str | None = None) -> list[KeyRow]:
+        """Keys of a tenant, or of all, dead ones included, oldest first."""
         found = await asyncio.to_thread(lambda: self._people().keys(tenant))
-        return [_key_row(record, self._clock.wall()) for record in found]
+        return [views.key_row(record, self._clock.wall()) for record in found]
 
     async def create_key(self, tenant: str, wanted: WantedKey) -> NewKey:
         """A new key, in force at once."""
@@ -110,9 +201,11 @@ class Tenancy:
                 limits=wanted.limits,
                 budget=wanted.budget,
                 models=wanted.models,
+                priority=wanted.priority,
                 expires_at=wanted.expires_at.timestamp() if wanted.expires_at else None,
             )
-            return _new_key(self._people().create_key(tenant, record, now=self._clock.wall()))
+            made = self._acting().create_key(tenant, record, now=self._clock.wall())
+            return views.new_key(made)
 
         return await self._change(make)
 
@@ -120,53 +213,43 @@ class Tenancy:
         """A new secret for a key; the one before works until the overlap is over."""
         now = self._clock.wall()
         return await self._change(
-            lambda: _new_key(self._people().rotate_key(key, overlap_s=overlap_s, now=now))
+            lambda: views.new_key(self._acting().rotate_key(key, overlap_s=overlap_s, now=now))
         )
 
     async def revoke_key(self, key: str) -> KeyRow:
         """The key opens nothing any more, at once."""
         now = self._clock.wall()
-        return await self._change(lambda: _key_row(self._people().revoke_key(key, now=now), now))
+        return await self._change(
+            lambda: views.key_row(self._acting().revoke_key(key, now=now), now)
+        )
 
     async def _change(self, act: Callable[[], T]) -> T:
         done = await asyncio.to_thread(act)
         self._changed()
         return done
 
+    def _acting(self) -> Accounts:
+        return self._people().acting_as(self._actor)
 
-def _tenant_row(record: TenantRecord, active_keys: int) -> TenantRow:
-    return TenantRow(
-        name=record.name,
-        source=record.source,
-        limits=record.limits,
-        budget=record.budget,
-        models=record.models,
-        unpriced=record.unpriced,
-        created_at=_moment(record.created_at),
-        active_keys=active_keys,
-    )
+    def _known(self, name: str) -> TenantRecord:
+        for record in self._people().tenants():
+            if record.name == name:
+                return record
+        raise NotFound(f"there is no tenant `{name[:80]}`", next_step="see `/api/v1/tenants`")
 
+    def _quotas(
+        self,
+        tenants: list[TenantRecord],
+        keys: list[KeyRecord],
+        now: float,
+        *,
+        is_deep: bool = True,
+    ) -> list[QuotaRow]:
+        self._fold()
+        limited = views.limited_accounts(tenants, keys, is_deep=is_deep)
+        used = read_usage(self._database, limited, now)
+        return views.quota_rows(limited, used, now)
 
-def _key_row(record: KeyRecord, now: float) -> KeyRow:
-    return KeyRow(
-        id=record.id,
-        tenant=record.tenant,
-        state=record.state(now),
-        name=record.name,
-        label=record.label,
-        project=record.project,
-        limits=record.limits,
-        budget=record.budget,
-        models=record.models,
-        created_at=_moment(record.created_at),
-        expires_at=_moment(record.expires_at),
-        revoked_at=_moment(record.revoked_at),
-    )
-
-
-def _new_key(made: accounts.NewKey) -> NewKey:
-    return NewKey(id=made.record.id, tenant=made.record.tenant, token=made.token)
-
-
-def _moment(at: float | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC)
+    def _alerts(self, tenant: str | None) -> list[Alert]:
+        with self._database.read() as connection:
+            return outbox.listed(connection, tenant, MOST)

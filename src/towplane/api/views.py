@@ -6,7 +6,7 @@ knows no HTTP and no page. Laws: what is unknown is None, never 0; moments are U
 """
 
 from datetime import date, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -14,10 +14,14 @@ from towplane.monitoring.health import Health
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
 from towplane.routing.explain import Explanation
+from towplane.tenants.alerts.message import Alert
 from towplane.tenants.ledger import UsageBy, UsageRow
-from towplane.tenants.spec import Budget, Limits
+from towplane.tenants.measures import Measure
+from towplane.tenants.spec import Budget, Limits, Mode, Priority
 
 __all__ = [
+    "Alert",
+    "AuditRow",
     "CredentialView",
     "DocumentError",
     "DocumentView",
@@ -32,9 +36,11 @@ __all__ = [
     "PlaneView",
     "PriceView",
     "PricesView",
+    "ProjectRow",
     "ProviderLimitsView",
     "ProviderView",
     "ProvisionedView",
+    "QuotaRow",
     "RatesView",
     "RouteExplanation",
     "RouteView",
@@ -42,12 +48,14 @@ __all__ = [
     "TargetState",
     "TargetView",
     "TenancyView",
+    "TenantDetail",
     "TenantRow",
     "UnpricedView",
     "UsageBy",
     "UsageQuery",
     "UsageRow",
     "WantedKey",
+    "WantedProject",
     "WantedTenant",
     "WorkerExplanation",
     "WorkerView",
@@ -344,9 +352,57 @@ class TenantRow(Struct, kw_only=True):
     """None: all of the document."""
     unpriced: Literal["refuse", "allow"] = "refuse"
     """What a tenant with a budget may do with a model whose price is unknown."""
+    priority: Priority = "standard"
+    projects: list[str] = []
     created_at: datetime | None = None
     """None for one that the document declares."""
     active_keys: int | None = None
+
+
+class ProjectRow(Struct, kw_only=True):
+    """One project of a tenant."""
+
+    tenant: str
+    name: str
+    source: Literal["document", "created"]
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    """None: all that its tenant may ask for."""
+    priority: Priority | None = None
+    """None: that of its tenant."""
+    created_at: datetime | None = None
+
+
+class QuotaRow(Struct, kw_only=True):
+    """A limit of a day, a month or for good, and what is used of it now."""
+
+    kind: Literal["tenant", "project", "key"]
+    name: str
+    """The tenant, the project as `TENANT/PROJECT`, or the key's public id."""
+    measure: Measure
+    unit: Literal["requests", "tokens", "nanousd"]
+    window: str
+    """`2026-11-23`, `2026-11` or `total`, UTC."""
+    limit: int
+    used: int
+    """As far as the ledger is; of money, what has a known price."""
+    mode: Mode
+    """`hard`: what is above it is refused; `soft`: it only alerts."""
+
+
+class AuditRow(Struct, kw_only=True):
+    """One change of a tenant, a project, a key or past costs; no secret is in it."""
+
+    number: int
+    at: datetime
+    actor: str
+    """Who: `cli:USER`, `api`, `console`, `plane`."""
+    action: str
+    subject: str
+    """The tenant, the project as `TENANT/PROJECT`, the key's public id, or `repricing/NUMBER`."""
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
 
 
 class KeyRow(Struct, kw_only=True):
@@ -362,9 +418,27 @@ class KeyRow(Struct, kw_only=True):
     budget: Budget = Budget()
     models: list[str] | None = None
     """None: all that its tenant may ask for."""
+    priority: Priority | None = None
+    """None: that of its project, or of its tenant."""
     created_at: datetime | None = None
+    overlap_until: datetime | None = None
+    """Until when a secret works that a rotation replaced; None: none does."""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+class TenantDetail(Struct, kw_only=True):
+    """One tenant and all that belongs to it."""
+
+    tenant: TenantRow
+    projects: list[ProjectRow]
+    keys: list[KeyRow]
+    quotas: list[QuotaRow]
+    """Its own, those of its projects and of its living keys."""
+    alerts: list[Alert]
+    """The last hundred, newest first."""
+    changes: list[AuditRow]
+    """Of it, its projects and its keys: the last hundred, newest first."""
 
 
 class WantedTenant(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -375,6 +449,17 @@ class WantedTenant(Struct, kw_only=True, forbid_unknown_fields=True):
     budget: Budget = Budget()
     models: list[str] | None = None
     unpriced: Literal["refuse", "allow"] = "refuse"
+    priority: Priority = "standard"
+
+
+class WantedProject(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A project to create."""
+
+    name: str
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    models: list[str] | None = None
+    priority: Priority | None = None
 
 
 class WantedKey(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -386,6 +471,7 @@ class WantedKey(Struct, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     budget: Budget = Budget()
     models: list[str] | None = None
+    priority: Priority | None = None
     expires_at: datetime | None = None
 
 
@@ -435,8 +521,32 @@ class TenancyView(Protocol):
         """A tenant that is not in the document."""
         ...
 
-    async def keys(self, tenant: str) -> list[KeyRow]:
-        """Keys of a tenant, dead ones included, oldest first."""
+    def acting_as(self, actor: str) -> "TenancyView":
+        """The same; changes made by it are in the audit under this name."""
+        ...
+
+    async def tenant(self, name: str) -> TenantDetail:
+        """One tenant and all that belongs to it."""
+        ...
+
+    async def create_project(self, tenant: str, wanted: WantedProject) -> ProjectRow:
+        """A project that is not in the document."""
+        ...
+
+    async def quotas(self, tenant: str | None = None) -> list[QuotaRow]:
+        """Limits over windows and what is used of them; of all tenants only their own."""
+        ...
+
+    async def alerts(self, tenant: str | None = None) -> list[Alert]:
+        """Limits that came near: the last hundred, newest first."""
+        ...
+
+    async def changes(self, most: int = 100) -> list[AuditRow]:
+        """The last changes of accounts, newest first."""
+        ...
+
+    async def keys(self, tenant: str | None = None) -> list[KeyRow]:
+        """Keys of a tenant, or of all, dead ones included, oldest first."""
         ...
 
     async def create_key(self, tenant: str, wanted: WantedKey) -> NewKey:

@@ -238,7 +238,11 @@ class RunningPlane:
             database, standing=self._standing, reveal=self.credentials.reveal, clock=self._clock
         )
         self.tenancy = Tenancy(
-            lambda: self._accounts, self.ledger, changed=self._changed, fold=self._fold_all
+            lambda: self._accounts,
+            self.ledger,
+            database,
+            changed=self._changed,
+            fold=self._fold_all,
         )
         for recovered in self.ledger.recover_dead(self._clock.wall()):
             if recovered.attempts:

@@ -7,6 +7,7 @@ stored (but for the first key of a fresh plane, see `first_key`); every change i
 what was before and after; a key's tenant and project never change, for its usage belongs to them.
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -72,6 +73,12 @@ class Accounts:
             has_keys = connection.exec_driver_sql("SELECT 1 FROM keys").first() is not None
         # Without keys a new pepper harms nobody; with keys it would silently shut all of them out.
         self.pepper = load_pepper(data_dir / "keys.pepper", create=not has_keys)
+
+    def acting_as(self, actor: str) -> "Accounts":
+        """The same accounts; changes made by it are in the audit under this name."""
+        other = copy.copy(self)
+        other._actor = actor
+        return other
 
     def version(self) -> int:
         """Grows with every change by any process; about 20 µs."""

@@ -7,7 +7,11 @@ made by `serve_traffic`, without randomness.
 from datetime import UTC, datetime, timedelta
 from math import sin
 
+import msgspec
+
 from towplane.api.views import (
+    Alert,
+    AuditRow,
     CredentialView,
     DocumentView,
     EngineView,
@@ -17,18 +21,22 @@ from towplane.api.views import (
     PlaneStatus,
     PricesView,
     PriceView,
+    ProjectRow,
     ProviderLimitsView,
     ProviderView,
     ProvisionedView,
+    QuotaRow,
     RatesView,
     RouteExplanation,
     RouteView,
     Slos,
     TargetView,
+    TenantDetail,
     TenantRow,
     UsageQuery,
     UsageRow,
     WantedKey,
+    WantedProject,
     WantedTenant,
     WorkerExplanation,
     WorkerView,
@@ -262,10 +270,102 @@ class FakePlaneView:
                 unpriced=214,
             ),
         ]
+        self.days = [
+            msgspec.structs.replace(
+                self.rows[0],
+                name=(START.date() - timedelta(days=age)).isoformat(),
+                cost_nanousd=(40 + 11 * (age % 7)) * 1_000_000_000,
+            )
+            for age in range(20, -1, -1)
+            if age != 8
+        ]
+        """Rows by day; one day is missing."""
         self.people = {
-            name: TenantRow(name=name, source="document", limits=Limits(), budget=Budget())
-            for name in ("default", "globex")
+            "default": TenantRow(
+                name="default", source="document", limits=Limits(), budget=Budget(), active_keys=0
+            ),
+            "globex": TenantRow(
+                name="globex",
+                source="document",
+                limits=Limits(rpm=600, rpd=20_000),
+                budget=Budget(monthly_nanousd=1_500_000_000_000),
+                models=["chat"],
+                priority="high",
+                projects=["search"],
+                active_keys=2,
+            ),
         }
+        self.projects = [
+            ProjectRow(
+                tenant="globex",
+                name="search",
+                source="created",
+                budget=Budget(daily_nanousd=50_000_000_000, mode="soft"),
+                created_at=START - timedelta(days=30),
+            )
+        ]
+        self.used = [
+            QuotaRow(
+                kind="tenant",
+                name="globex",
+                measure="monthly",
+                unit="nanousd",
+                window="2026-11",
+                limit=1_500_000_000_000,
+                used=1_204_500_000_250,
+                mode="hard",
+            ),
+            QuotaRow(
+                kind="tenant",
+                name="globex",
+                measure="rpd",
+                unit="requests",
+                window="2026-11-23",
+                limit=20_000,
+                used=912,
+                mode="hard",
+            ),
+            QuotaRow(
+                kind="project",
+                name="globex/search",
+                measure="daily",
+                unit="nanousd",
+                window="2026-11-23",
+                limit=50_000_000_000,
+                used=51_000_000_000,
+                mode="soft",
+            ),
+        ]
+        self.noted = [
+            Alert(
+                id="alert_1",
+                at=START - timedelta(days=3),
+                tenant="globex",
+                kind="tenant",
+                name="globex",
+                measure="monthly",
+                window="2026-11",
+                share=0.8,
+                limit=1_500_000_000_000,
+                used=1_200_100_000_000,
+                state="failed",
+                tries=24,
+                ended_at=START - timedelta(days=2),
+                trouble="it answered 500",
+            )
+        ]
+        self.audit = [
+            AuditRow(
+                number=1,
+                at=START - timedelta(days=30),
+                actor="cli:ann",
+                action="project-created",
+                subject="globex/search",
+                after={"budget": {"daily": 50_000_000_000}},
+            )
+        ]
+        self.actors: list[str] = []
+        """Who acted, as far as somebody said so."""
         self.made: dict[str, KeyRow] = {}
         self.questions: list[UsageQuery] = []
         self.overlaps: list[float] = []
@@ -300,14 +400,62 @@ class FakePlaneView:
         )
         return RouteExplanation(model=model, choose=route.choose, attempts=3, workers=[worker])
 
+    def acting_as(self, actor: str) -> "FakePlaneView":
+        """The same; the name is noted."""
+        self.actors.append(actor)
+        return self
+
     async def usage(self, query: UsageQuery) -> list[UsageRow]:
-        """The rows as they were set, whatever was asked."""
+        """The rows as they were set, by day or by anything else."""
         self.questions.append(query)
-        return self.rows
+        return self.days if query.by == "day" else self.rows
 
     async def tenants(self) -> list[TenantRow]:
         """Tenants by name."""
         return [self.people[name] for name in sorted(self.people)]
+
+    async def tenant(self, name: str) -> TenantDetail:
+        """What was set of one."""
+        self._known(name)
+        return TenantDetail(
+            tenant=self.people[name],
+            projects=[one for one in self.projects if one.tenant == name],
+            keys=[one for one in self.made.values() if one.tenant == name],
+            quotas=[one for one in self.used if one.name.partition("/")[0] == name],
+            alerts=[one for one in self.noted if one.tenant == name],
+            changes=[one for one in self.audit if one.subject.startswith(name)],
+        )
+
+    async def create_project(self, tenant: str, wanted: WantedProject) -> ProjectRow:
+        """A project in memory."""
+        self._known(tenant)
+        if any((one.tenant, one.name) == (tenant, wanted.name) for one in self.projects):
+            raise Conflict(f"the tenant {tenant} has a project {wanted.name}")
+        row = ProjectRow(
+            tenant=tenant,
+            name=wanted.name,
+            source="created",
+            limits=wanted.limits,
+            budget=wanted.budget,
+        )
+        self.projects.append(row)
+        return row
+
+    async def quotas(self, tenant: str | None = None) -> list[QuotaRow]:
+        """Quotas as they were set."""
+        if tenant is not None:
+            return (await self.tenant(tenant)).quotas
+        return [one for one in self.used if one.kind == "tenant"]
+
+    async def alerts(self, tenant: str | None = None) -> list[Alert]:
+        """Alerts as they were set."""
+        if tenant is not None:
+            self._known(tenant)
+        return [one for one in self.noted if tenant in (None, one.tenant)]
+
+    async def changes(self, most: int = 100) -> list[AuditRow]:
+        """Changes as they were set."""
+        return self.audit[:most]
 
     async def create_tenant(self, wanted: WantedTenant) -> TenantRow:
         """A tenant in memory."""
@@ -319,16 +467,29 @@ class FakePlaneView:
         self.people[wanted.name] = row
         return row
 
-    async def keys(self, tenant: str) -> list[KeyRow]:
+    async def keys(self, tenant: str | None = None) -> list[KeyRow]:
         """Keys made so far."""
-        self._known(tenant)
-        return [key for key in self.made.values() if key.tenant == tenant]
+        if tenant is not None:
+            self._known(tenant)
+        return [key for key in self.made.values() if tenant in (None, key.tenant)]
 
     async def create_key(self, tenant: str, wanted: WantedKey) -> NewKey:
         """A key in memory; its token is always `SECRET`."""
         self._known(tenant)
         name = f"key{len(self.made)}"
-        self.made[name] = KeyRow(id=name, tenant=tenant, state="active", label=wanted.label)
+        self.made[name] = KeyRow(
+            id=name,
+            tenant=tenant,
+            state="active",
+            name=wanted.name,
+            label=wanted.label,
+            project=wanted.project,
+            limits=wanted.limits,
+            budget=wanted.budget,
+            models=wanted.models,
+            created_at=START,
+            expires_at=wanted.expires_at,
+        )
         return NewKey(id=name, tenant=tenant, token=SECRET)
 
     async def rotate_key(self, key: str, *, overlap_s: float) -> NewKey:
