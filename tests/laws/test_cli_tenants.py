@@ -152,3 +152,35 @@ def test_usage_says_what_is_unknown_and_what_is_not_folded_yet(shell: Shell) -> 
     )
     assert shell.json("tenants usage --since 2026-11-24")["rows"] == []
     writer.close()
+
+
+def test_usage_is_exported_for_invoices(shell: Shell) -> None:
+    writer = JournalWriter(shell.data_dir / "journal" / "one", segment_bytes=128 * 1024)
+    writer.append(opened("r1.1", tenant="default", key="k"))
+    writer.append(settled("r1.1", cost_nanousd=15_000_000))
+    Ledger(Database(shell.data_dir / "ledger.sqlite"), shell.data_dir / "journal").fold()
+    command = "tenants export --from 2020-01-01 --to 2040-01-01 --by model"
+    out = shell.data_dir / "out.json"
+    shell(f"{command} --format json --out {out}")
+    (row,) = json.loads(out.read_bytes())["rows"]
+    assert (row["tenant"], row["cost_nanousd"], row["amount"]) == ("default", 15_000_000, "0.02")
+    shell("tenants export --from 2026-01-02 --to 2026-01-01", want=EXIT_USAGE)
+    shell("tenants export --from 2026-01-01 --to 2026-01-02 --by banana", want=EXIT_USAGE)
+
+
+def test_projects_are_created_changed_and_listed(shell: Shell) -> None:
+    made = shell.json("tenants projects create default web --limit rpd=10k --model", "small*")
+    assert (made["limits"]["rpd"], made["models"]) == (10_000, ["small*"])
+    shell("tenants projects update default web --limit rpd=none --limit mode=soft --model all")
+    (row,) = shell.json("tenants projects list default")["projects"]
+    assert (row["limits"]["rpd"], row["limits"]["mode"], row["models"]) == (None, "soft", None)
+    key = shell.json("tenants keys create default --project web")
+    assert shell.json(f"tenants keys update {key['id']} --priority low")["priority"] == "low"
+    shell("tenants keys create default --project wbe", want=EXIT_USAGE)
+    shell("tenants create globex")
+    changed = shell.json("tenants update globex --budget", "monthly=5 USD", "--budget", "mode=soft")
+    assert (changed["budget"]["monthly"], changed["budget"]["mode"]) == (5 * 10**9, "soft")
+    for words in ("--limit rpx=1", "--limit rpd", "--limit mode=none", "--priority urgent"):
+        shell(f"tenants update globex {words}", want=EXIT_USAGE)
+    shell("tenants update default --limit rpd=1", want=EXIT_NO)
+    assert shell.json("tenants alerts") == {"alerts": []}

@@ -12,13 +12,14 @@ from towplane.cli.tenant_options import open_ledger, read_day, user_name
 
 if TYPE_CHECKING:
     from towplane.document.plane import Plane
+    from towplane.tenants.export.rows import Sources
     from towplane.tenants.ledger import Ledger
     from towplane.tenants.ledger.reprice import PricesOf
     from towplane.tenants.pricing.book import PriceBook
     from towplane.tenants.pricing.entries import PriceEntry
     from towplane.tenants.pricing.provisioned import CapacityDay, CapacityShare
 
-__all__ = ["provisioned", "reprice"]
+__all__ = ["price_sources", "provisioned", "reprice"]
 
 From = Annotated[str, typer.Option("--from", help="First day (UTC), `2026-11-01` or `7d` ago.")]
 To = Annotated[str, typer.Option("--to", help="Last day (UTC), included.")]
@@ -102,6 +103,33 @@ def provisioned(
     )  # fmt: skip
     if any(not day.is_by_hour for day in days):
         output.note("of older days only the sums are kept: such a day is shared out as one")
+
+
+def price_sources(plane: "Plane", ledger: "Ledger", book: "PriceBook | None" = None) -> "Sources":
+    """From a target and its days to where the prices of these days were read."""
+    from towplane.tenants.pricing.entries import entry_at, moment_of
+    from towplane.tenants.windows import DAY_S
+
+    upstream: dict[str, list[str]] = {}
+    for target, model in ledger.targets():
+        upstream.setdefault(target, []).append(model)
+    prices_of = _prices_of(plane, _book_for(plane, ledger) if book is None else book)
+
+    def find(target: str, first: str, last: str) -> list[str]:
+        since, until = moment_of(first), moment_of(last) + DAY_S
+        entries = []
+        for model in upstream.get(target, []):
+            prices = prices_of(target, model)
+            begun = entry_at(prices, since)
+            entries += [begun] if begun is not None else []
+            entries += [entry for entry in prices if since < entry.since < until]
+        return [
+            f"{entry.origin}: {entry.source}" if entry.source else str(entry.origin)
+            for entry in entries
+            if entry.sheet is not None
+        ]
+
+    return find
 
 
 def _span(since: str, until: str) -> tuple[str, str]:

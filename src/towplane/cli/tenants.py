@@ -11,6 +11,7 @@ import typer
 from towplane.cli import (
     tenant_alerts,
     tenant_costs,
+    tenant_export,
     tenant_keys,
     tenant_prices,
     tenant_projects,
@@ -55,6 +56,7 @@ app.add_typer(tenant_keys.app, name="keys")
 app.add_typer(tenant_prices.app, name="prices")
 app.command("usage")(tenant_usage.usage)
 app.command("alerts")(tenant_alerts.alerts)
+app.command("export")(tenant_export.export)
 app.command("reprice")(tenant_costs.reprice)
 app.command("provisioned")(tenant_costs.provisioned)
 
