@@ -16,6 +16,7 @@ from towplane.parts.errors import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
     Upstream,
 )
 from towplane.parts.usage import Usage
@@ -130,7 +131,8 @@ CASES = [
     Case(401, "authentication_error", "invalid x-api-key", Denied),
     Case(402, "billing_error", "There is an issue with your payment information.", QuotaExhausted),
     Case(403, "permission_error", "Your API key may not use this model.", Denied),
-    Case(404, "not_found_error", "model: claude-none", Rejected),
+    Case(404, "not_found_error", "model: claude-none", Unavailable),
+    Case(404, "not_found_error", "file: file_1 not found", Rejected),
     Case(409, "conflict_error", "Another request changes it.", ServerError),
     Case(413, "request_too_large", "Request exceeds the maximum size", Rejected),
     Case(429, "rate_limit_error", "This request would exceed your rate limit of 50 requests per "

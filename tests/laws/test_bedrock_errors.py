@@ -14,6 +14,7 @@ from towplane.parts.errors import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
     Upstream,
 )
 from towplane.providers.bedrock.errors import judge
@@ -131,15 +132,15 @@ HTTP: list[tuple[str, int, str, type[Upstream]]] = [
     ("ModelErrorException", 424, "The model failed.", ServerError),
     ("ModelTimeoutException", 408, "Model has timed out in processing the request.", ServerError),
     ("ValidationException", 400, "Malformed input request: extraneous key [x]", Rejected),
-    ("ValidationException", 400, "The provided model identifier is invalid.", Rejected),
+    ("ValidationException", 400, "The provided model identifier is invalid.", Unavailable),
     ("ValidationException", 400, "Invocation of model ID x with on-demand throughput isn’t "
-     "supported. Retry your request with the ID or ARN of an inference profile.", Rejected),
+     "supported. Retry your request with the ID or ARN of an inference profile.", Unavailable),
     ("ValidationException", 400, "Output blocked by content filtering policy", Filtered),
     ("SerializationException", 400, "STRING_VALUE cannot be converted to Integer", Rejected),
     ("ConflictException", 400, "", Rejected),
     ("ResourceNotFoundException", 404, "This model version has reached the end of its life.",
-     Rejected),
-    ("UnknownOperationException", 404, "", Rejected),
+     Unavailable),
+    ("UnknownOperationException", 404, "", Unavailable),
     ("AccessDeniedException", 403,
      "You don't have access to the model with the specified model ID.", Denied),
     ("AccessDeniedException", 403, "User: arn:aws:iam::123456789012:user/x is not authorized",

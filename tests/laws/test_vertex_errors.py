@@ -15,6 +15,7 @@ from towplane.parts.errors import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
     Upstream,
 )
 from towplane.providers.vertex import ADAPTER
@@ -141,8 +142,8 @@ CASES = [
     Case("the API is off", 403, status(403, "PERMISSION_DENIED", "x", info("SERVICE_DISABLED")),
          Denied, None, "SERVICE_DISABLED"),
     Case("403 in HTML", 403, "<html>", Denied),
-    Case("no such model", 404, status(404, "NOT_FOUND", NOT_FOUND), Rejected, None, "NOT_FOUND"),
-    Case("404 in HTML", 404, "<html>The requested URL was not found", Rejected),
+    Case("no such model", 404, status(404, "NOT_FOUND", NOT_FOUND), Unavailable, None, "NOT_FOUND"),
+    Case("404 in HTML", 404, "<html>The requested URL was not found", Unavailable),
     Case("a conflict", 409, status(409, "ABORTED", "x"), ServerError, None, "ABORTED"),
     Case("too large", 413, "Request Entity Too Large", Rejected),
     Case("cancelled", 499, status(499, "CANCELLED", "The operation was cancelled."), ServerError,
@@ -174,7 +175,7 @@ CASES = [
     Case("Claude: full", 529, claude("overloaded_error", "Overloaded"), Overloaded, None,
          "overloaded_error"),
     Case("Claude: broken", 500, claude("api_error", "x"), ServerError, None, "api_error"),
-    Case("Claude: not found", 404, claude("not_found_error", "model: x"), Rejected, None,
+    Case("Claude: not found", 404, claude("not_found_error", "model: x"), Unavailable, None,
          "not_found_error"),
     Case("Claude: Google's own quota", 429, status(429, EXHAUSTED, "Quota exceeded for "
          "aiplatform.googleapis.com/online_prediction_requests_per_base_model with base model: "

@@ -32,6 +32,7 @@ from towplane.parts.errors import (
     QuotaExhausted,
     RateLimited,
     Rejected,
+    Unavailable,
     Upstream,
 )
 from towplane.parts.usage import Usage
@@ -616,7 +617,7 @@ def test_access_is_judged(vertex: VertexEmulator) -> None:
 
     assert isinstance(judged(at(vertex, FLASH, project="other")), Denied)
     missing = judged(at(vertex, FLASH, location="us-central1"))
-    assert isinstance(missing, Rejected)
+    assert isinstance(missing, Unavailable)
     assert missing.retry == "elsewhere"
     vertex.grants.expire_all()
     expired = judged(at(vertex, FLASH))

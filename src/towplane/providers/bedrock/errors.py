@@ -20,6 +20,7 @@ from towplane.parts.errors import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
     Upstream,
 )
 from towplane.providers.adapter import Fields
@@ -50,7 +51,9 @@ _QUOTA = _Reading(
     QuotaExhausted, "upstream-quota", "The vendor must raise the quota in Service Quotas."
 )
 _MODEL = _Reading(
-    Rejected, "upstream-rejected", "The vendor must check the model's id, region and access."
+    Unavailable,
+    "upstream-model-missing",
+    "The vendor must check the model's id, region and access.",
 )
 
 _READINGS = {

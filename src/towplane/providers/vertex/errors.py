@@ -20,6 +20,7 @@ from towplane.parts.errors import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
     Upstream,
 )
 from towplane.providers.adapter import Fields
@@ -172,8 +173,12 @@ def _rejected(failure: Failure, name: str, say: str) -> Upstream:
         return ContextTooLong(say, reason="upstream-context")
     if _FILTERED.search(message) or failure.code == "content_filter":
         return Filtered(say, reason="upstream-filtered")
+    if name == "NOT_FOUND":  # the document names a model or a region that is not there
+        gone = Unavailable(say, reason="upstream-model-missing")
+        gone.whose_fault = "plane"
+        return gone
     error = Rejected(say, reason="upstream-rejected")
-    if name in ("NOT_FOUND", "FAILED_PRECONDITION"):  # a model, region or setting of the vendor's
+    if name == "FAILED_PRECONDITION":  # a setting of the vendor's
         error.whose_fault, error.retry = "plane", "elsewhere"
     return error
 

@@ -20,6 +20,7 @@ from towplane.parts.errors import (
     RateLimited,
     Rejected,
     ServerError,
+    Unavailable,
     Upstream,
 )
 
@@ -139,6 +140,8 @@ def _error_of(kind: str, message: str, status: int | None, say: str) -> Upstream
     match kind if kind in _KNOWN else _TYPE_OF_STATUS.get(status or 500, ""):
         case "invalid_request_error":
             return _request_error(message, status, say)
+        case "not_found_error" if message.startswith("model:"):  # the document names it
+            return Unavailable(say, reason="upstream-model-missing")
         case "request_too_large" | "not_found_error":
             return Rejected(say, reason="upstream-rejected")
         case "authentication_error" | "permission_error":
