@@ -88,7 +88,7 @@ def test_the_way_of_a_request(
 def test_the_openai_endpoint_is_spoken_natively(operation: OperationName, path: str) -> None:
     asked = {"input": "hi"} if operation == "responses" else {"messages": MESSAGES}
     made = call(ask(operation, model="m", **asked), "openai.gpt-oss-120b-1:0", api="openai")
-    assert made.is_native
+    assert made.reader.passes_through
     assert made.rendered.path == path
     body = json.loads(made.rendered.body)
     assert body["model"] == "openai.gpt-oss-120b-1:0"

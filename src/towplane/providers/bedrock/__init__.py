@@ -15,6 +15,7 @@ from copy import copy
 
 import msgspec
 
+from towplane.parts.errors import BadRequest
 from towplane.providers.adapter import Adapter, Losses, Parser, Place, Reader, Rendered
 from towplane.providers.ask import OPERATIONS, Ask, OperationName
 from towplane.providers.bedrock.embeddings import read_embeddings, render_embeddings
@@ -76,11 +77,15 @@ def _passthrough(ask: Ask, place: Place) -> Rendered:
     return Rendered(_OPENAI + ask.operation.path, dialect.body_for(ask, place.model))
 
 
-def _relay(ask: Ask, place: Place) -> Reader | None:
-    name = ask.operation.name
-    if name == "messages":
-        return InvokeRelay(ask, place)
-    return InvokeCountReader() if name == "count_tokens" else None
+def _relay(ask: Ask, place: Place) -> Reader:
+    """Readers of their own: frames are not events, and errors are told in AWS's words."""
+    match ask.operation.name:
+        case "messages":
+            return InvokeRelay(ask, place)
+        case "count_tokens":
+            return InvokeCountReader()
+        case _:
+            return dialect_of(ask.operation.dialect).make_relay(ask, place.target)
 
 
 def _render(conversation: Conversation, place: Place, losses: Losses) -> Rendered:
@@ -93,6 +98,17 @@ def _render(conversation: Conversation, place: Place, losses: Losses) -> Rendere
     if api == "invoke" and _is_claude(place):
         return render_invoke(conversation, place, losses)
     return render_converse(conversation, place, losses)
+
+
+def _render_count(conversation: Conversation, place: Place, losses: Losses) -> Rendered:
+    if _api(place) == "openai":
+        raise BadRequest(
+            f"{place.target} cannot count tokens.",
+            param="model",
+            next_step="Ask a model that Bedrock counts for, such as Claude.",
+            reason="unsupported-operation",
+        )
+    return render_count(conversation, place, losses)
 
 
 def _make_parser(place: Place, streams: bool) -> Parser:  # noqa: ARG001  # one parser reads both
@@ -116,6 +132,6 @@ ADAPTER = Adapter(
     sign=sign,
     render_embeddings=render_embeddings,
     read_embeddings=read_embeddings,
-    render_count=render_count,
+    render_count=_render_count,
     read_count=read_count,
 )

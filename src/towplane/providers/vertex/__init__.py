@@ -4,9 +4,18 @@ Which of them a target speaks follows from its model's name (`models.py`); this 
 """
 
 from towplane.parts.errors import BadRequest
-from towplane.providers.adapter import Adapter, Embeddings, Losses, Parser, Place, Rendered
+from towplane.providers.adapter import (
+    Adapter,
+    Embeddings,
+    Losses,
+    Parser,
+    Place,
+    Reader,
+    Rendered,
+)
 from towplane.providers.ask import Ask, OperationName
 from towplane.providers.conversation.request import Conversation
+from towplane.providers.dialects import dialect_of
 from towplane.providers.vertex import claude, gemini, openapi
 from towplane.providers.vertex.errors import judge
 from towplane.providers.vertex.limits import read_allowance
@@ -30,6 +39,11 @@ def _passthrough(ask: Ask, place: Place) -> Rendered:
     if family_of(place) == "claude":
         return claude.passthrough(ask, place)
     return openapi.passthrough(ask, place)
+
+
+def _relay(ask: Ask, place: Place) -> Reader:
+    """The dialect's own reader; but what fails is told by Google, in its own words."""
+    return dialect_of(ask.operation.dialect).make_relay(ask, place.target)
 
 
 def _render(conversation: Conversation, place: Place, losses: Losses) -> Rendered:
@@ -92,6 +106,7 @@ ADAPTER = Adapter(
     make_parser=_make_parser,
     judge=judge,
     read_allowance=read_allowance,
+    relay=_relay,
     render_embeddings=_render_embeddings,
     read_embeddings=gemini.read_embeddings,
     render_count=_render_count,

@@ -174,13 +174,13 @@ class GeminiParser(Parser):
     def _read_candidate(self, candidate: Candidate, events: list[Event]) -> None:
         choice = candidate.index
         content = candidate.content
+        if candidate.logprobs_result is not None:  # before the text, which other parts may follow
+            events.append(LogProbs(sources.logprobs(candidate.logprobs_result), choice))
         if content is not None:
             for part in content.parts or ():
                 self._read_part(part, choice, events)
                 if self._has_failed:
                     return
-        if candidate.logprobs_result is not None:
-            events.append(LogProbs(sources.logprobs(candidate.logprobs_result), choice))
         if candidate.citation_metadata is not None:
             cited = candidate.citation_metadata.citations
             events += [Cited(raw, choice) for raw in sources.citations(cited)]

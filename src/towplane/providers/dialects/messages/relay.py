@@ -130,7 +130,8 @@ class MessagesRelay(Reader):
                 if isinstance(event, ErrorSaid):
                     self.failed = failure_of(event, self._target)
                     self.failed.body = data
-                    if tokens or self._tokens:
+                    is_known = b"event: error" in raw  # to the client; Google sends another form
+                    if is_known and (tokens or self._tokens):
                         self.is_told = True
                         kept.append(raw)
                     return b"".join(kept), tokens, True
