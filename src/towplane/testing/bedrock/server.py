@@ -196,7 +196,8 @@ class FakeBedrock(Emulator):
         fails = script.fails
         for number, (frame, tokens) in enumerate(frames):
             if fails is not None and number == fails.after:
-                await _fail(script, frame, reply)
+                is_openai = bill.path.startswith("/openai/")
+                await _fail(script, frame, reply, is_openai=is_openai)
                 return
             if number and script.pace_s:
                 await asyncio.sleep(script.pace_s)
@@ -264,10 +265,15 @@ async def _refuse(refusal: Refusal | AuthError, bill: Bill, script: Script, repl
     await reply.whole(bill.status, headers, json.dumps(body).encode())
 
 
-async def _fail(script: Script, frame: bytes, reply: Reply) -> None:
+async def _fail(script: Script, frame: bytes, reply: Reply, *, is_openai: bool) -> None:
     """What a script wants to go wrong; `frame` is what would have come next."""
     assert script.fails is not None
     fails = script.fails
+    if is_openai and fails.how in ("exception", "error"):
+        error = {"message": fails.message, "type": "server_error", "param": None, "code": None}
+        await reply.more(b"data: %b\n\n" % json.dumps({"error": error}).encode())
+        await reply.end()
+        return
     match fails.how:
         case "reset":
             await reply.reset()

@@ -104,6 +104,7 @@ def wish(body: dict[str, Any]) -> Wish:
         schema=schema,
         thinks=body.get("reasoning_effort") not in (None, "none"),
         may_filter=True,
+        samples=body.get("n") or 1,
         is_single=body.get("parallel_tool_calls") is False,
         stops=(stop,) if isinstance(stop, str) else tuple(stop),
     )
@@ -127,51 +128,56 @@ def answer(plan: Plan, body: dict[str, Any], number: int) -> dict[str, Any]:
     choice = {"index": 0, "message": message, "finish_reason": plan.finish, "logprobs": None}
     if body.get("logprobs"):
         choice["logprobs"] = {"content": [_prob(p) for p in _pieces(plan)], "refusal": None}
-    found = _envelope(plan, body, number) | {"choices": [choice]}
+    choices = [choice | {"index": index} for index in range(plan.samples)]
+    found = _envelope(plan, body, number) | {"choices": choices}
     if plan.script.usage == "right":
         found["usage"] = usage(plan)
     return found
 
 
 def frames(plan: Plan, body: dict[str, Any], number: int) -> Iterator[Frame]:
-    """The events of a stream."""
+    """The events of a stream, one choice after the other."""
     options = body.get("stream_options") or {}
     envelope = _envelope(plan, body, number) | {"object": "chat.completion.chunk"}
     if options.get("include_usage"):
         envelope["usage"] = None
+    if plan.script.unknown_events:
+        envelope["from_the_future"] = {"a": 1}
+    if plan.script.obfuscation and options.get("include_obfuscation", True):
+        envelope["obfuscation"] = "x" * (number % 7 + 1)
+    for sample in range(plan.samples):
+        yield from _choice_frames(plan, body, number, sample, envelope)
+    if options.get("include_usage") and plan.script.usage == "right":
+        yield Frame(envelope | {"choices": [], "usage": usage(plan)})
+    yield Frame("[DONE]")
 
+
+def _choice_frames(
+    plan: Plan, body: dict[str, Any], number: int, sample: int, envelope: dict[str, Any]
+) -> Iterator[Frame]:
     def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        found: dict[str, Any] = envelope | {"choices": [choice]}
-        if plan.script.obfuscation and options.get("include_obfuscation", True):
-            found["obfuscation"] = "x" * (number % 7 + 1)
-        if plan.script.unknown_events:
-            found["from_the_future"] = {"a": 1}
-        return found
+        choice = {"index": sample, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return envelope | {"choices": [choice]}
 
     tells = plan.script.tells_thoughts
-    hidden = 0 if tells else plan.thoughts
+    hidden = 0 if tells else plan.thoughts // plan.samples
     yield Frame(chunk({"role": "assistant", "content": "", "refusal": None}), hidden)
     calls = 0
     for part in plan.parts:
         if part.kind == "call":
-            yield Frame(chunk({"tool_calls": [{"index": calls} | _call(part, calls, number, "")]}))
+            begun = {"index": calls} | _call(part, calls, number, "")
+            yield Frame(chunk({"tool_calls": [begun]}))
             for piece in part.pieces:
                 grown = {"index": calls, "function": {"arguments": piece}}
                 yield Frame(chunk({"tool_calls": [grown]}), 1)
             calls += 1
         elif part.kind != "thought" or tells:
-            field = _FIELDS[part.kind]
             for piece in part.pieces:
-                probs = {"content": [_prob(piece)], "refusal": None}
-                more = chunk({field: piece})
+                more = chunk({_FIELDS[part.kind]: piece})
                 if body.get("logprobs"):
-                    more["choices"][0]["logprobs"] = probs
+                    more["choices"][0]["logprobs"] = {"content": [_prob(piece)], "refusal": None}
                 yield Frame(more, 1)
     yield Frame(chunk({}, plan.finish))
-    if options.get("include_usage") and plan.script.usage == "right":
-        yield Frame(envelope | {"choices": [], "usage": usage(plan)})
-    yield Frame("[DONE]")
 
 
 def completion(plan: Plan, body: dict[str, Any], number: int) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Wish:
     shows_thoughts: bool = False
     may_filter: bool = False
     stops: tuple[str, ...] = ()
+    samples: int = 1
     is_single: bool = False
     """One call at a time."""
 
@@ -61,7 +62,10 @@ class Plan:
     finish: Finish
     input: int
     script: Script
+    samples: int = 1
+    """How many like it."""
     output: int = 0
+    """Of all of them."""
     thoughts: int = 0
 
 
@@ -94,9 +98,10 @@ def make_plan(wish: Wish, script: Script) -> Plan:
     if wish.most is not None and total > wish.most:
         finish = "length"
         parts = _cut(parts, wish.most)
-    plan = Plan(parts, finish, wish.prompt_tokens, script)
-    plan.output = sum(len(part.pieces) for part in parts)
-    plan.thoughts = sum(len(part.pieces) for part in parts if part.kind == "thought")
+    plan = Plan(parts, finish, wish.prompt_tokens, script, wish.samples)
+    plan.output = wish.samples * sum(len(part.pieces) for part in parts)
+    thoughts = sum(len(part.pieces) for part in parts if part.kind == "thought")
+    plan.thoughts = wish.samples * thoughts
     return plan
 
 

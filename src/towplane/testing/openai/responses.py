@@ -5,6 +5,7 @@ checked, so that a client that does not send its reasoning back as it came is fo
 """
 
 import base64
+import hmac
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -303,7 +304,8 @@ def _check_items(items: list[Any]) -> dict[str, Any] | None:
 
 
 def _seal(text: str) -> str:
-    return base64.b64encode(f"{_SEAL}{len(text)}:{text}".encode()).decode()
+    digest = hmac.digest(b"emulator", text.encode(), "sha256").hex()[:16]
+    return base64.b64encode(f"{_SEAL}{digest}:{text}".encode()).decode()
 
 
 def _opened(sealed: str) -> str:
