@@ -1,0 +1,24 @@
+"""Every dialect's official client, through one plane, against every kind of provider: a cell of
+`docs/matrix.md` is a test. `towplane.testing.conversation` holds the suite; this file runs it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from towplane.testing.conversation.cells import CELLS, Cell, play, reason_against
+from towplane.testing.conversation.scene import Scene
+from towplane.testing.conversation.stage import Stage
+
+SHOWN = [cell for cell in CELLS if not reason_against(cell)]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with Stage(tmp_path_factory.mktemp("conversations")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("cell", SHOWN, ids=lambda cell: cell.id)
+def test_a_cell_ends_as_the_matrix_says(stage: Stage, cell: Cell) -> None:
+    scene = Scene(stage, cell.dialect, stage.upstreams[cell.upstream])
+    play(scene, cell)
