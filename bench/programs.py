@@ -17,6 +17,8 @@ import msgspec
 __all__ = ["Load", "Outcome", "Times", "Upstream", "build", "free_port", "upstream"]
 
 SOURCES = Path(__file__).parent / "c"
+PROGRAMS = {"upstream": ("upstream.c", "wires.c"), "load": ("load.c",)}
+"""Programs and what they are compiled of."""
 BUILD = Path(__file__).parent / "build"
 
 
@@ -68,14 +70,21 @@ class Load:
     max_tokens: int = 64
     pace: int = 0
     path: str = "/v1/chat/completions"
+    model: str = "m"
+    says_pace: bool = False
+    """Ask for the pace in the prompt, which every translation brings through, not by `seed`."""
+    needs_done: bool = True
+    """A stream is good only if it ends with `[DONE]`."""
 
     def command(self, port: int, headers: tuple[str, ...]) -> list[str]:
         words = [str(BUILD / "load"), "--port", str(port), "--connections", str(self.connections)]
         words += ["--duration", str(self.duration_s), "--count", str(self.count)]
         words += ["--rate", str(self.rate), "--ramp", str(self.ramp_s), "--pace", str(self.pace)]
         words += ["--body-bytes", str(self.body_bytes), "--max-tokens", str(self.max_tokens)]
-        words += ["--path", self.path]
+        words += ["--path", self.path, "--model", self.model]
         words += ["--stream"] if self.stream else []
+        words += ["--say-pace"] if self.says_pace else []
+        words += [] if self.needs_done else ["--any-end"]
         for header in headers:
             words += ["--header", header]
         return words
@@ -94,7 +103,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The fake engine that stands behind every gateway."""
+    """The fake provider that stands behind every gateway."""
 
     port: int
 
@@ -107,13 +116,14 @@ class Upstream:
 def build() -> None:
     """Compiles what has changed. A missing compiler is the caller's error to print."""
     BUILD.mkdir(exist_ok=True)
-    for name in ("upstream", "load"):
-        source, program = SOURCES / f"{name}.c", BUILD / name
-        if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+    newest = max(source.stat().st_mtime for source in SOURCES.iterdir())
+    for name, parts in PROGRAMS.items():
+        program = BUILD / name
+        if program.exists() and program.stat().st_mtime > newest:
             continue
+        sources = [str(SOURCES / part) for part in parts]
         subprocess.run(
-            ["cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)],
-            check=True,
+            ["cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-o", str(program), *sources], check=True
         )
 
 

@@ -7,7 +7,11 @@
  *                 counts from the moment at which the request was due, so a slow server cannot hide
  *   slow streams  a closed loop with --stream --pace 1 --connections 2000 --count 2000 --ramp 2
  *
- * A streamed answer is good only if `data: [DONE]` came and the body ended as its framing says.
+ * The pace is asked for by "seed", or with --say-pace by the first words of the prompt, which come
+ * through every translation.
+ *
+ * A streamed answer is good only if `data: [DONE]` came (or --any-end was given) and the body ended as
+ * its framing says.
  * Events are the `data:` frames of the stream, [DONE] included. Prints one JSON object.
  */
 #define _GNU_SOURCE
@@ -55,7 +59,7 @@ static struct {
     long connections, count, max_tokens, pace;
     double duration_s, rate, ramp_s, timeout_s;
     size_t body_bytes;
-    bool stream, include_usage;
+    bool stream, include_usage, say_pace, any_end;
     char headers[4096];
 } opt = {.host = "127.0.0.1", .path = "/v1/chat/completions", .model = "m", .connections = 16,
          .max_tokens = 64, .duration_s = 3, .timeout_s = 60, .body_bytes = 1024};
@@ -103,12 +107,14 @@ static void note_error(const char *what, const char *detail, size_t len) {
 static void prepare_request(void) {
     char rest[512];
     int n = snprintf(rest, sizeof rest, "\"}],\"model\":\"%s\",\"max_tokens\":%ld", opt.model, opt.max_tokens);
-    if (opt.pace) n += snprintf(rest + n, sizeof rest - (size_t)n, ",\"seed\":%ld", opt.pace);
+    if (opt.pace && !opt.say_pace) n += snprintf(rest + n, sizeof rest - (size_t)n, ",\"seed\":%ld", opt.pace);
     if (opt.stream) n += snprintf(rest + n, sizeof rest - (size_t)n, ",\"stream\":true");
     if (opt.include_usage)
         n += snprintf(rest + n, sizeof rest - (size_t)n, ",\"stream_options\":{\"include_usage\":true}");
     n += snprintf(rest + n, sizeof rest - (size_t)n, "}");
-    const char *open = "{\"messages\":[{\"role\":\"user\",\"content\":\"";
+    char open[96];
+    int m = snprintf(open, sizeof open, "{\"messages\":[{\"role\":\"user\",\"content\":\"");
+    if (opt.pace && opt.say_pace) snprintf(open + m, sizeof open - (size_t)m, "pace %ld. ", opt.pace);
     size_t prompt = opt.body_bytes > strlen(open) + (size_t)n ? opt.body_bytes - strlen(open) - (size_t)n : 1;
     size_t body_len = strlen(open) + prompt + (size_t)n;
     request = malloc(body_len + sizeof opt.headers + 1024);
@@ -212,7 +218,7 @@ static void end_answer(struct conn *c) {
             hang_up(c, now + 10000000u);
             return;
         }
-    } else if (opt.stream && !c->is_done) {
+    } else if (opt.stream && !c->is_done && !opt.any_end) {
         seen.cut++;
         note_error("stream ended without [DONE]", "", 0);
     } else {
@@ -455,6 +461,8 @@ static void read_options(int argc, char **argv) {
         const char *name = argv[i];
         if (strcmp(name, "--stream") == 0) { opt.stream = true; continue; }
         if (strcmp(name, "--include-usage") == 0) { opt.include_usage = true; continue; }
+        if (strcmp(name, "--any-end") == 0) { opt.any_end = true; continue; }
+        if (strcmp(name, "--say-pace") == 0) { opt.say_pace = true; continue; }
         const char *value = i + 1 < argc ? argv[++i] : "";
         if (strcmp(name, "--host") == 0) opt.host = value;
         else if (strcmp(name, "--port") == 0) opt.port = atoi(value);

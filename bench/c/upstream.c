@@ -1,5 +1,5 @@
 /*
- * A fake OpenAI-compatible server: what stands behind every gateway that the benchmark measures.
+ * A fake provider of four wires: what stands behind every gateway that the benchmark measures.
  *
  * One thread, one epoll loop, no allocation per chunk: it must be so cheap that it is not what is
  * measured. It knows HTTP/1.1 only as far as the gateways under test speak it (keep-alive,
@@ -10,6 +10,12 @@
  *                               "max_tokens" is the number of content chunks, "seed" the pace in
  *                               chunks per second and stream (absent or 0: as fast as the socket
  *                               takes them). Both are standard fields, so every gateway passes them.
+ *                               Where a wire has no seed, "pace 64" in the prompt says the same.
+ *   POST /model/ID/converse, /model/ID/converse-stream           Amazon Bedrock, binary frames
+ *   POST ...:generateContent, ...:streamGenerateContent?alt=sse  Gemini
+ *   POST /v1/messages                                            Anthropic
+ *                               The same numbers of chunks, the same pace, a token per event as above,
+ *                               each in the wire's own words; signatures and keys are not looked at.
  *   GET  /health /v1/models     what gateways probe
  *   GET  /stats                 counts of requests, chunks, finished and cancelled streams; own CPU
  *
@@ -34,6 +40,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wires.h"
+
 enum { MAX_FD = 65536, HEAD_MAX = 65536, EVENTS = 512, EDGE = 1024 };
 enum phase { READ_HEAD, READ_BODY, ANSWER, STREAM };
 
@@ -51,6 +59,7 @@ struct conn {
     char own[2048];
     long left;             /* content chunks still to send */
     long total;
+    const struct wire *wire;
     bool with_usage, tail_sent;
     uint64_t period_ns, due_ns;
     int heap_at;           /* place in the heap of paced streams, -1: not there */
@@ -65,60 +74,16 @@ static int heap_len, ready_len, ep, listener;
 static long default_chunks = 64, default_pace = 0;
 static struct { uint64_t connections, open, requests, streams, finished, cancelled, chunks; } stats;
 
-static char chunk[512], stream_head[1024], plain[2048], models[512];
-static size_t chunk_len, stream_head_len, plain_len, models_len;
-
 static uint64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* ---- what is answered ---- */
+/* ---- small answers ---- */
 
-#define META "\"id\":\"chatcmpl-bench00000000000000000001\",\"object\":\"chat.completion.chunk\"," \
-             "\"created\":1767225600,\"model\":\"m\","
-
-static size_t frame(char *to, const char *event) {
-    return (size_t)sprintf(to, "%zx\r\n%s\r\n", strlen(event), event);
-}
-
-static void prepare_answers(void) {
-    chunk_len = frame(chunk, "data: {" META "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" tok\"},"
-                             "\"finish_reason\":null}]}\n\n");
-    char role[512];
-    frame(role, "data: {" META "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
-                "\"content\":\"\"},\"finish_reason\":null}]}\n\n");
-    stream_head_len = (size_t)sprintf(
-        stream_head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-        "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n%s", role);
-    char text[700] = "";
-    for (int i = 0; i < 160; i++) strcat(text, " tok");
-    char body[1500];
-    int n = sprintf(body, "{\"id\":\"chatcmpl-bench00000000000000000001\",\"object\":\"chat.completion\","
-        "\"created\":1767225600,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-        "\"assistant\",\"content\":\"%s\"},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":"
-        "{\"prompt_tokens\":256,\"completion_tokens\":160,\"total_tokens\":416}}", text);
-    plain_len = (size_t)sprintf(plain, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                                       "Content-Length: %d\r\n\r\n%s", n, body);
-    const char *list = "{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\","
-                       "\"created\":1767225600,\"owned_by\":\"bench\"}]}";
-    models_len = (size_t)sprintf(models, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                                         "Content-Length: %zu\r\n\r\n%s", strlen(list), list);
-}
-
-static size_t write_tail(struct conn *c) {
-    char event[600];
-    sprintf(event, "data: {" META "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
-    size_t n = frame(c->own, event);
-    if (c->with_usage) {
-        sprintf(event, "data: {" META "\"choices\":[],\"usage\":{\"prompt_tokens\":256,"
-                "\"completion_tokens\":%ld,\"total_tokens\":%ld}}\n\n", c->total, c->total + 256);
-        n += frame(c->own + n, event);
-    }
-    n += frame(c->own + n, "data: [DONE]\n\n");
-    return n + (size_t)sprintf(c->own + n, "0\r\n\r\n");
-}
+#define MODELS "{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\"," \
+               "\"created\":1767225600,\"owned_by\":\"bench\"}]}"
 
 static void write_small(struct conn *c, const char *status, const char *body) {
     c->out_len = (size_t)sprintf(c->own, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n"
@@ -239,10 +204,10 @@ static int step(struct conn *c) {
         if (c->left > 0) {
             c->left--;
             stats.chunks++;
-            start(c, chunk, chunk_len);
+            start(c, c->wire->chunk, c->wire->chunk_len);
         } else {
             c->tail_sent = true;
-            start(c, c->own, write_tail(c));
+            start(c, c->own, c->wire->write_tail(c->own, c->total, c->with_usage));
         }
         sent = flush(c);
         if (sent == 1 && c->tail_sent) {
@@ -272,17 +237,16 @@ static long number(const struct conn *c, const char *name, long otherwise) {
     return at ? strtol(at, NULL, 10) : otherwise;
 }
 
-static int chat(struct conn *c) {
-    stats.requests++;
-    const char *streamed = field(c, "\"stream\"");
-    if (!streamed || strncmp(streamed, "true", 4) != 0) {
-        start(c, plain, plain_len);
-        return 0;
-    }
-    const char *usage = field(c, "\"include_usage\"");
-    c->with_usage = usage && strncmp(usage, "true", 4) == 0;
-    c->total = c->left = number(c, "\"max_tokens\"", default_chunks);
-    long pace = number(c, "\"seed\"", default_pace);
+static bool is_true(const struct conn *c, const char *name) {
+    const char *at = field(c, name);
+    return at && strncmp(at, "true", 4) == 0;
+}
+
+static void begin_stream(struct conn *c, const struct wire *wire, long chunks) {
+    c->wire = wire;
+    c->total = c->left = chunks;
+    long pace = number(c, "\"seed\"", 0);
+    if (!pace) pace = number(c, "pace ", default_pace);
     c->tail_sent = false;
     c->period_ns = pace > 0 ? 1000000000u / (uint64_t)pace : 0;
     if (c->period_ns) {
@@ -292,17 +256,51 @@ static int chat(struct conn *c) {
     }
     stats.streams++;
     c->phase = STREAM;
-    start(c, stream_head, stream_head_len);
-    return 0;
+    start(c, wire->head, wire->head_len);
+}
+
+/* Gateways write the limit of Gemini's output in either of protobuf's spellings. */
+static long tokens_wanted(const struct conn *c, const struct wire *wire) {
+    if (wire == &converse) return number(c, "\"maxTokens\"", default_chunks);
+    if (wire != &gemini) return number(c, "\"max_tokens\"", default_chunks);
+    return number(c, "\"maxOutputTokens\"", number(c, "\"max_output_tokens\"", default_chunks));
+}
+
+static bool has(const char *text, size_t len, const char *word) {
+    return memmem(text, len, word, strlen(word)) != NULL;
+}
+
+/* Which API a POST is for, and whether it wants a stream; NULL: none. */
+static const struct wire *find_wire(const struct conn *c, const char *path, bool *streams) {
+    size_t len = (size_t)((const char *)memchr(path, '\n', c->head_len) - path);
+    if (strncmp(path, "/v1/chat/completions", 20) == 0 || strncmp(path, "/v1/messages", 12) == 0) {
+        *streams = is_true(c, "\"stream\"");
+        return path[4] == 'c' ? &chat : &messages;
+    }
+    if (strncmp(path, "/model/", 7) == 0 && has(path, len, "/converse")) {
+        *streams = has(path, len, "/converse-stream");
+        return &converse;
+    }
+    *streams = has(path, len, ":streamGenerateContent") && has(path, len, "alt=sse");
+    return *streams || has(path, len, ":generateContent") ? &gemini : NULL;
+}
+
+static void generate(struct conn *c, const struct wire *wire, bool streams) {
+    stats.requests++;
+    if (!streams) { start(c, wire->plain, wire->plain_len); return; }
+    c->with_usage = wire == &chat && is_true(c, "\"include_usage\"");
+    begin_stream(c, wire, tokens_wanted(c, wire));
 }
 
 static int answer(struct conn *c) {
     bool is_post = memcmp(c->in, "POST ", 5) == 0;
     const char *path = c->in + (is_post ? 5 : 4);
+    bool streams = false;
+    const struct wire *wire = is_post ? find_wire(c, path, &streams) : NULL;
     c->phase = ANSWER;
     c->out_off = 0;
-    if (is_post && strncmp(path, "/v1/chat/completions", 20) == 0) chat(c);
-    else if (strncmp(path, "/v1/models", 10) == 0) start(c, models, models_len);
+    if (wire) generate(c, wire, streams);
+    else if (strncmp(path, "/v1/models", 10) == 0) write_small(c, "200 OK", MODELS);
     else if (strncmp(path, "/health", 7) == 0) write_small(c, "200 OK", "{}");
     else if (strncmp(path, "/stats", 6) == 0) write_stats(c);
     else write_small(c, "404 Not Found", "{\"error\":{\"message\":\"not here\"}}");
@@ -510,7 +508,7 @@ int main(int argc, char **argv) {
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_TIMERSLACK, 1000);  /* the default of 50 µs would bundle paced chunks */
-    prepare_answers();
+    prepare_wires();
     ep = epoll_create1(EPOLL_CLOEXEC);
     listener = listen_on(port);
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
