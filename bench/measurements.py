@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import median
 
 import measure
-from adapters.peer import CannotRun, Peer, Running, Site
+from adapters.peer import CannotRun, Peer, Running, Site, Way
 from programs import Load, Outcome, Upstream, free_port
 
 __all__ = [
     "COSTS", "Effort", "Live", "Measurement", "Reading",
-    "idle_streams", "instruments", "start", "start_times", "stop",
+    "cost", "idle_streams", "instruments", "start", "start_times", "stop",
 ]  # fmt: skip
 
 WARM_UP_S = 0.5
@@ -61,13 +61,15 @@ class Live:
     folder: Path
     start_s: float
     start_cpu_s: float = 0.0
+    ways: dict[str, Way] = field(default_factory=dict)
+    """By provider: where translated answers were looked at and found right."""
 
     @property
     def root(self) -> int | None:
         return self.running.process.pid if self.running.process else None
 
-    def load(self, load: Load) -> Outcome:
-        return load.run(self.running.port, self.running.headers)
+    def load(self, load: Load, headers: tuple[str, ...] = ()) -> Outcome:
+        return load.run(self.running.port, headers or self.running.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,10 @@ class Measurement:
     """Whether it asks for a process; without one there is only latency."""
 
 
-def start(peer: Peer, upstream: Upstream, effort: Effort) -> Live:
+def start(peer: Peer, upstream: Upstream, effort: Effort, *, translates: bool = False) -> Live:
     """Starts a gateway; its start-up time is from the spawn to its first 200 on a completion."""
     folder = Path(tempfile.mkdtemp(prefix=f"bench-{peer.name}-"))
-    site = Site(folder, free_port(), upstream.port, free_port())
+    site = Site(folder, free_port(), upstream.port, free_port(), translates)
     prepared = time.monotonic()
     running = peer.start(site)
     live = Live(peer, running, folder, 0.0)
@@ -156,7 +158,7 @@ def idle_streams(live: Live, effort: Effort) -> list[Reading]:
 def _requests(column: str, body_bytes: int) -> Callable[[Live, Effort], list[Reading]]:
     def take(live: Live, effort: Effort) -> list[Reading]:
         load = Load(connections=16, duration_s=effort.window_s, body_bytes=body_bytes)
-        return [_cost(live, column, load, lambda outcome: outcome.good)]
+        return [cost(live, column, load)]
 
     return take
 
@@ -164,7 +166,7 @@ def _requests(column: str, body_bytes: int) -> Callable[[Live, Effort], list[Rea
 def _saturated_chunks(live: Live, effort: Effort) -> list[Reading]:
     # as many streams as in the paced measurement; fewer would let reads carry more chunks each
     load = Load(connections=100, duration_s=effort.window_s, stream=True, max_tokens=1024)
-    reading = _cost(live, "chunk_us", load, lambda outcome: outcome.events)
+    reading = cost(live, "chunk_us", load)
     # what the client got per read: a gateway that falls behind is spared reads and writes
     return [reading, Reading("chunks_per_read", reading.detail["units_per_read"])]
 
@@ -174,7 +176,7 @@ def _paced_chunks(live: Live, effort: Effort) -> list[Reading]:
         connections=100, count=100, duration_s=effort.paced_s + 4,
         stream=True, max_tokens=64 * effort.paced_s, pace=64,
     )  # fmt: skip
-    return [_cost(live, "paced_us", load, lambda outcome: outcome.events, all_of=100)]
+    return [cost(live, "paced_us", load)]
 
 
 def _latency(live: Live, effort: Effort) -> list[Reading]:
@@ -220,24 +222,24 @@ COSTS = (
 )
 
 
-def _cost(
-    live: Live, column: str, load: Load, units: Callable[[Outcome], int], *, all_of: int = 0
-) -> Reading:
-    """CPU time per unit of work, trailing work (journals, ledgers, logs) included."""
+def cost(live: Live, column: str, load: Load, headers: tuple[str, ...] = ()) -> Reading:
+    """CPU time per request, or per chunk of a stream, trailing work (journals, ledgers, logs)
+    included."""
     warm = Load(
         connections=load.connections if load.connections <= 16 else 16, duration_s=WARM_UP_S,
-        body_bytes=load.body_bytes, stream=load.stream,
+        body_bytes=load.body_bytes, stream=load.stream, model=load.model,
+        needs_done=load.needs_done,
     )  # fmt: skip
     assert live.root is not None
-    live.load(warm)
+    live.load(warm, headers)
     measure.settle(live.root)
     before = measure.cpu(live.root)
-    outcome = live.load(load)
-    done = units(outcome)
+    outcome = live.load(load, headers)
+    done = outcome.events if load.stream else outcome.good
     rate = done / max(outcome.elapsed_s, 1e-9)
     note = _why(outcome)
-    if all_of and outcome.good < all_of:
-        note = f"{outcome.good} of {all_of} streams kept pace; {note}".rstrip("; ")
+    if load.stream and outcome.good < load.count:
+        note = f"{outcome.good} of {load.count} streams kept pace; {note}".rstrip("; ")
     detail = {
         "units": done,
         "units_per_s": round(rate, 1),

@@ -9,7 +9,7 @@ import datetime
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from measurements import (
     COSTS,
     Effort,
     Live,
+    Measurement,
     Reading,
     idle_streams,
     instruments,
@@ -30,11 +31,38 @@ from measurements import (
     stop,
 )
 from programs import Upstream
-from table import COLUMNS, TARGETS, Record, Verdict, compared, costs, judge, verdicts
+from table import (
+    COLUMNS,
+    TARGETS,
+    TRANSLATED_TARGETS,
+    Record,
+    Target,
+    Verdict,
+    compared,
+    costs,
+    judge,
+    multiples,
+    verdicts,
+)
+from translated import TRANSLATED, check_ways
 
-__all__ = ["Run", "machine"]
+__all__ = ["PASSTHROUGH", "TRANSLATION", "Plan", "Run", "machine"]
 
 RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run looks at."""
+
+    name: str
+    costs: tuple[Measurement, ...]
+    targets: tuple[Target, ...]
+    translates: bool
+
+
+PASSTHROUGH = Plan("passthrough", COSTS, TARGETS, False)
+TRANSLATION = Plan("translated", TRANSLATED, TRANSLATED_TARGETS, True)
 
 
 class Run:
@@ -46,10 +74,12 @@ class Run:
         effort: Effort,
         names: Sequence[str],
         *,
+        plan: Plan,
         passes: int,
         console: Console,
     ) -> None:
         self.engine = engine
+        self.plan = plan
         self.console = console
         self.effort = effort
         self.passes = passes
@@ -76,7 +106,7 @@ class Run:
             for pass_ in range(1, self.passes + 1):
                 turn = (pass_ - 1) % max(len(self.lives), 1)
                 order = self.lives[turn:] + self.lives[:turn]
-                for measurement in COSTS:
+                for measurement in self.plan.costs:
                     for live in order:
                         if live.root is not None or not measurement.needs_process:
                             readings = measurement.take(live, self.effort)
@@ -89,8 +119,9 @@ class Run:
                 stop(live)
 
     def _announce(self) -> None:
-        each = sum(m.seconds(self.effort) for m in COSTS) * self.passes
-        seconds = len(self.peers) * (each + self.effort.idle_chunks + 6)
+        each = sum(m.seconds(self.effort) for m in self.plan.costs) * self.passes
+        alone = 0 if self.plan.translates else self.effort.idle_chunks + 6
+        seconds = len(self.peers) * (each + alone)
         self.console.print(
             f"{len(self.peers)} × {self.passes} passes, about {seconds / 60:.0f} minutes"
         )
@@ -110,6 +141,9 @@ class Run:
             if not peer.has_process:
                 self.lives.append(start(peer, self.engine, self.effort))
                 return
+            if self.plan.translates:
+                self._begin_ways(peer)
+                return
             times = start_times(peer, self.engine, self.effort)
             for number, readings in enumerate(times, 1):
                 self._keep(peer, number, f"start {number}", readings)
@@ -122,6 +156,14 @@ class Run:
         except CannotRun as reason:
             self.absent[peer.name] = str(reason)
             self._keep(peer, 1, "start", [Reading("start_s", None, str(reason))])
+
+    def _begin_ways(self, peer: Peer) -> None:
+        """Start it, and see that each provider's answers come through it whole."""
+        live = start(peer, self.engine, self.effort, translates=True)
+        self.lives.append(live)
+        wrong = check_ways(live)
+        self.absent |= {f"{peer.name}, {way}": reason for way, reason in wrong.items()}
+        self.console.print(f"{peer.name}: right answers: {', '.join(live.ways) or 'none'}")
 
     def _keep(self, peer: Peer, pass_: int, title: str, readings: list[Reading]) -> None:
         shown = []
@@ -136,9 +178,13 @@ class Run:
     def show(self, subject: str) -> None:
         names = [peer.name for peer in self.peers if peer.has_process]
         self.console.print(costs(self.records, names))
+        if self.plan.translates:
+            self.console.print(multiples(self.records, names))
         if subject in names:
-            self.console.print(compared(self.records, subject, [n for n in names if n != subject]))
-            self.console.print(verdicts(self.records, subject))
+            others = [name for name in names if name != subject]
+            if others:
+                self.console.print(compared(self.records, subject, others))
+            self.console.print(verdicts(self.records, subject, self.plan.targets))
         self.console.print(
             "load and upstream themselves, µs of CPU: "
             + ", ".join(f"{name.replace('_', ' ')} {us}" for name, us in self.instruments.items()),
@@ -154,9 +200,10 @@ class Run:
     def write(self, subject: str) -> Path:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{self.began:%Y-%m-%d-%H%M%S}.json"
-        judged = [judge(target, self.records, subject) for target in TARGETS]
+        judged = [judge(target, self.records, subject) for target in self.plan.targets]
         document = {
             "date": self.began.isoformat(timespec="seconds"),
+            "plan": self.plan.name,
             "subject": subject,
             "machine": machine(self.load_average),
             "effort": asdict(self.effort),

@@ -1,7 +1,7 @@
 """The benchmark's command: serving gateways side by side in one run, as ratios.
 
-`python bench/run.py [--quick] [--only a,b] [--passes N] [--soak SECONDS]`. Prints the tables and
-writes `bench/results/DATE.json`. What is measured and how is in `bench/README.md`.
+`python bench/run.py [--translated] [--quick] [--only a,b] [--passes N] [--soak SECONDS]`. Prints
+the tables and writes `bench/results/DATE.json`. What is measured and how is in `bench/README.md`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import measurements
 from adapters import PEERS
 from adapters.peer import CannotRun
 from measurements import Effort
-from passes import Run
+from passes import PASSTHROUGH, TRANSLATION, Run
 from programs import build, upstream
 from soak import soak
 
@@ -41,7 +41,8 @@ def main() -> int:
     effort = QUICK if options.quick else FULL
     passes = options.passes or (2 if options.quick else 5)
     with upstream() as engine:
-        run = Run(engine, effort, _wanted(options), passes=passes, console=console)
+        plan = TRANSLATION if options.translated else PASSTHROUGH
+        run = Run(engine, effort, _wanted(options), plan=plan, passes=passes, console=console)
         run.measure()
     run.show(options.subject)
     console.print(f"written: {run.write(options.subject)}", highlight=False)
@@ -50,7 +51,10 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description="Gateways side by side.")
-    parser.add_argument("--quick", action="store_true", help="about 3 minutes, three gateways")
+    parser.add_argument("--quick", action="store_true", help="a few minutes, a few gateways")
+    parser.add_argument(
+        "--translated", action="store_true", help="other providers' streams in OpenAI's dialect"
+    )
     parser.add_argument("--only", default="", metavar="A,B", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--passes", type=int, default=0, metavar="N")
     parser.add_argument("--soak", type=float, default=0, metavar="SECONDS", help="memory over time")
@@ -67,6 +71,8 @@ def _wanted(options: argparse.Namespace) -> list[str]:
             file=sys.stderr,
         )
         sys.exit(2)
+    if options.translated:
+        return named or [name for name, peer in PEERS.items() if peer.translates]
     if named:
         return ["direct", *(name for name in named if name != "direct")]
     return list(QUICK_PEERS if options.quick else PEERS)

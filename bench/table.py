@@ -13,8 +13,9 @@ from typing import Literal
 from rich.table import Table
 
 __all__ = [
-    "COLUMNS", "TARGETS", "Record", "Spread", "Target", "Verdict",
-    "compared", "costs", "figures", "format_spread", "judge", "ratios", "slope", "verdicts",
+    "COLUMNS", "TARGETS", "TRANSLATED_TARGETS", "WIRES", "Record", "Spread", "Target", "Verdict",
+    "compared", "costs", "figures", "format_spread", "judge", "multiples",
+    "ratios", "slope", "verdicts",
 ]  # fmt: skip
 
 
@@ -45,13 +46,15 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What towplane promises: a figure, or its ratio to a peer's in the same pass."""
+    """What towplane promises: a figure, or its ratio to a peer's, or its own, in the same pass."""
 
     title: str
     column: str
     than: str | None
     is_strict: bool
     limit: float
+    of: str = ""
+    """The column of the other figure, where it is another one."""
 
     def holds(self, value: float) -> bool:
         return value < self.limit if self.is_strict else value <= self.limit
@@ -59,6 +62,7 @@ class Target:
     @property
     def wording(self) -> str:
         other = f" × {self.than}" if self.than else ""
+        other += f"'s {COLUMNS[self.of]}" if self.of else ""
         return f"{'<' if self.is_strict else '≤'} {self.limit:g}{other}"
 
 
@@ -70,6 +74,9 @@ class Verdict:
     seen: Spread | None
     answer: Literal["met", "missed", "unknown"]
 
+
+WIRES: Mapping[str, str] = {"bedrock": "Bedrock", "gemini": "Gemini", "anthropic": "Anthropic"}
+"""Providers whose answers are translated, by the prefix of their columns."""
 
 COLUMNS: Mapping[str, str] = {
     "request_us": "µs CPU per 1 KB request",
@@ -86,6 +93,14 @@ COLUMNS: Mapping[str, str] = {
     "idle_mib": "MiB at rest (PSS)",
     "start_s": "s to the first answer",
     "start_cpu_s": "s of CPU to the first answer",
+} | {
+    f"{wire}_{column}": f"{name} to OpenAI: µs CPU per {unit}"
+    for column, unit in (
+        ("request_us", "1 KB request"),
+        ("chunk_us", "chunk, saturated"),
+        ("paced_us", "chunk, paced"),
+    )
+    for wire, name in WIRES.items()
 }
 
 NOT_COMPARED = {
@@ -103,6 +118,19 @@ TARGETS = (
     Target("KiB per idle stream", "stream_kib", None, False, 20.0),
     Target("idle streams that failed", "stream_failures", None, False, 0.0),
     Target("seconds to the first answer", "start_s", None, True, 1.0),
+)
+
+_TRANSLATED = tuple((wire, column) for column in ("chunk_us", "paced_us") for wire in WIRES)
+TRANSLATED_TARGETS = (
+    *(
+        Target(COLUMNS[f"{wire}_{column}"], f"{wire}_{column}", "towplane", False, 5.0, column)
+        for wire, column in _TRANSLATED
+    ),
+    *(
+        Target(COLUMNS[f"{wire}_{column}"], f"{wire}_{column}", peer, True, 1.0)
+        for peer in ("litellm", "portkey", "bifrost")
+        for wire, column in _TRANSLATED
+    ),
 )
 
 
@@ -128,11 +156,14 @@ def figures(records: Sequence[Record]) -> dict[tuple[str, str, int], float]:
     return shown
 
 
-def ratios(records: Sequence[Record], subject: str, other: str, column: str) -> list[float]:
-    """The subject's figure over the other's, one per pass in which both have one."""
+def ratios(
+    records: Sequence[Record], subject: str, other: str, column: str, of: str = ""
+) -> list[float]:
+    """The subject's figure over the other's (its column `of`, or the same), one per pass in which
+    both have one."""
     shown = figures(records)
     passes = sorted({pass_ for _, _, pass_ in shown})
-    pairs = [(shown.get((subject, column, p)), shown.get((other, column, p))) for p in passes]
+    pairs = [(shown.get((subject, column, p)), shown.get((other, of or column, p))) for p in passes]
     return [mine / theirs for mine, theirs in pairs if mine is not None and theirs]
 
 
@@ -146,7 +177,7 @@ def judge(target: Target, records: Sequence[Record], subject: str) -> Verdict:
             if (peer, column) == (subject, target.column)
         ]
     else:
-        values = ratios(records, subject, target.than, target.column)
+        values = ratios(records, subject, target.than, target.column, target.of)
     seen = Spread.of(values)
     if seen is None:
         return Verdict(target, None, "unknown")
@@ -197,13 +228,27 @@ def compared(records: Sequence[Record], subject: str, others: Sequence[str]) -> 
     return table
 
 
-def verdicts(records: Sequence[Record], subject: str) -> Table:
+def multiples(records: Sequence[Record], peers: Sequence[str]) -> Table:
+    """What each gateway's translated answers cost over its own passed-through ones, by pass."""
+    table = Table(title="Translated ÷ the gateway's own same-dialect figure in each pass")
+    table.add_column("")
+    for peer in peers:
+        table.add_column(peer, justify="right")
+    for column, title in COLUMNS.items():
+        wire, _, own = column.partition("_")
+        if wire in WIRES:
+            spreads = [Spread.of(ratios(records, p, p, column, own)) for p in peers]
+            table.add_row(title, *map(format_spread, spreads))
+    return table
+
+
+def verdicts(records: Sequence[Record], subject: str, targets: Sequence[Target]) -> Table:
     """Each target, what was seen, and the answer in a word."""
     table = Table(title=f"Targets of {subject}")
     for heading in ("", "target", "seen", "answer"):
         table.add_column(heading)
     styles = {"met": "green", "missed": "bold red", "unknown": "yellow"}
-    for target in TARGETS:
+    for target in targets:
         verdict = judge(target, records, subject)
         answer = f"[{styles[verdict.answer]}]{verdict.answer}[/]"
         table.add_row(target.title, target.wording, format_spread(verdict.seen), answer)
@@ -225,4 +270,6 @@ def _figure(value: float) -> str:
         return "0"
     if size >= 100:
         return f"{value:,.0f}"
+    if size < 0.1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}"

@@ -1,6 +1,6 @@
 """The gateways under test, a file each; every file has `PEER` and reads alike."""
 
-from adapters import direct, litellm, nginx, portkey, smg, towplane, vllm_router
+from adapters import bifrost, direct, litellm, nginx, portkey, smg, towplane, vllm_router
 from adapters.peer import Peer
 
 __all__ = ["PEERS", "Peer"]
@@ -16,5 +16,6 @@ PEERS: dict[str, Peer] = {
         smg.PEER,
         portkey.PEER,
         litellm.PEER,
+        bifrost.PEER,
     )
 }

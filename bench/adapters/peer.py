@@ -8,11 +8,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CannotRun", "Command", "Peer", "Running", "Site", "launch", "pip_home", "run_quietly"]
+__all__ = [
+    "CannotRun", "Command", "Peer", "Running", "Site", "Way", "launch", "pip_home", "run_quietly",
+]  # fmt: skip
 
 Command = Sequence[str | Path]
 HOMES = Path(__file__).parent.parent / "peers"
@@ -23,6 +25,16 @@ class CannotRun(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a started gateway is asked, in OpenAI's chat dialect, for a model of a provider."""
+
+    model: str
+    headers: tuple[str, ...]
+    says_done: bool = True
+    """Whether a stream ends with `[DONE]`, as OpenAI's do."""
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A started gateway. `process` leads a session of its own; None: nothing stands between."""
 
@@ -30,6 +42,8 @@ class Running:
     port: int
     headers: tuple[str, ...] = ()
     log: Path | None = None
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    """By provider: how translated answers are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,8 @@ class Site:
     upstream_port: int
     spare_port: int
     """A second free port, for metrics or administration."""
+    translates: bool = False
+    """Whether the upstream's other wires are wanted besides the OpenAI-compatible one."""
 
     @property
     def upstream(self) -> str:
@@ -59,6 +75,8 @@ class Peer:
     start: Callable[[Site], Running] = field(repr=False)
     has_process: bool = True
     """False: nothing stands between load and upstream."""
+    translates: bool = False
+    """Whether it can speak other wires than its client's."""
 
 
 def launch(
@@ -68,6 +86,7 @@ def launch(
     headers: tuple[str, ...] = (),
     environment: dict[str, str] | None = None,
     cwd: Path | None = None,
+    ways: Mapping[str, Way] | None = None,
 ) -> Running:
     """Starts a server in a session of its own, its output in a file of the site."""
     log = site.folder / "output.log"
@@ -81,7 +100,7 @@ def launch(
             cwd=cwd or site.folder,
             start_new_session=True,
         )
-    return Running(process, site.port, headers, log)
+    return Running(process, site.port, headers, log, ways or {})
 
 
 def pip_home(name: str, requirement: str, distribution: str) -> tuple[Path, str]:

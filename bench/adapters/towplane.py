@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from adapters.peer import CannotRun, Peer, Running, Site, launch
+from adapters.peer import CannotRun, Peer, Running, Site, Way, launch
 
 __all__ = ["PEER"]
 
@@ -18,18 +18,42 @@ plane: bench
 data_dir: {folder}/data
 gateway: {{listen: "127.0.0.1:{port}", workers: 1}}
 admin: {{listen: "127.0.0.1:{spare_port}"}}
+tenants:
+  bench:
+    limits: {{rpm: 100_000_000, tpm: 1_000_000_000_000, concurrency: 100_000}}
+    budget: {{monthly: 1_000_000_000 USD}}
+routing:
+  m: {{targets: [{{provider: upstream, model: m}}]}}{routes}
 providers:
   upstream:
     kind: openai-compatible
     endpoint: {upstream}/v1
     credentials: [{{api_key: "env:BENCH_UPSTREAM_KEY"}}]
     prices: {{m: [{{from: 2026-01-01, input: 0.15 USD/Mtok, output: 0.60 USD/Mtok}}]}}
-routing:
-  m: {{targets: [{{provider: upstream, model: m}}]}}
-tenants:
-  bench:
-    limits: {{rpm: 100_000_000, tpm: 1_000_000_000_000, concurrency: 100_000}}
-    budget: {{monthly: 1_000_000_000 USD}}
+"""
+
+CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+MORE_ROUTES = f"""
+  m-bedrock: {{targets: [{{provider: aws, model: "{CLAUDE}"}}]}}
+  m-gemini: {{targets: [{{provider: google, model: gemini-2.5-flash}}]}}
+  m-anthropic: {{targets: [{{provider: claude, model: claude-sonnet-4-5}}]}}"""
+MORE_PROVIDERS = """\
+  aws:
+    kind: bedrock
+    region: us-east-1
+    endpoint: {upstream}
+    credentials: [{{access_key: "env:BENCH_UPSTREAM_KEY", secret_key: "env:BENCH_UPSTREAM_KEY"}}]
+    prices: {{"{claude}": [{{from: 2026-01-01, input: 3 USD/Mtok, output: 15 USD/Mtok}}]}}
+  google:
+    kind: vertex
+    endpoint: {upstream}
+    credentials: [{{api_key: "env:BENCH_UPSTREAM_KEY"}}]
+    prices: {{gemini-2.5-flash: [{{from: 2026-01-01, input: 0.3 USD/Mtok, output: 2.5 USD/Mtok}}]}}
+  claude:
+    kind: anthropic
+    endpoint: {upstream}
+    credentials: [{{api_key: "env:BENCH_UPSTREAM_KEY"}}]
+    prices: {{claude-sonnet-4-5: [{{from: 2026-01-01, input: 3 USD/Mtok, output: 15 USD/Mtok}}]}}
 """
 
 
@@ -51,18 +75,29 @@ def install() -> str:
 
 def start(site: Site) -> Running:
     file = site.folder / "plane.yaml"
-    file.write_text(
-        DOCUMENT.format(
-            folder=site.folder,
-            port=site.port,
-            spare_port=site.spare_port,
-            upstream=site.upstream,
-        )
-    )
+    file.write_text(_document(site))
     key = _create_key(file)
     environment = {"BENCH_UPSTREAM_KEY": "bench"}
     headers = (f"Authorization: Bearer {key}",)
-    return launch([*_command(), "up", "-f", file], site, headers=headers, environment=environment)
+    ways = {name: Way(f"m-{name}", headers) for name in ("bedrock", "gemini", "anthropic")}
+    return launch(
+        [*_command(), "up", "-f", file], site, headers=headers, environment=environment, ways=ways
+    )
+
+
+def _document(site: Site) -> str:
+    """The plane; the upstream's other wires only where they are wanted, so that nothing else of it
+    has to be loaded."""
+    document = DOCUMENT.format(
+        folder=site.folder,
+        port=site.port,
+        spare_port=site.spare_port,
+        upstream=site.upstream,
+        routes=MORE_ROUTES if site.translates else "",
+    )
+    if site.translates:
+        document += MORE_PROVIDERS.format(upstream=site.upstream, claude=CLAUDE)
+    return document
 
 
 def _command() -> list[str | Path]:
@@ -90,4 +125,5 @@ PEER = Peer(
     "metrics, retries and breaker on",
     install,
     start,
+    translates=True,
 )

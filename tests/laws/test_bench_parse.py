@@ -1,4 +1,6 @@
-"""The pure parts of the benchmark: slopes, ratios per pass, targets."""
+"""The pure parts of the benchmark: slopes, ratios per pass, targets, what a right answer is."""
+
+import json
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from adapters import PEERS
 from table import (
     COLUMNS,
     TARGETS,
+    TRANSLATED_TARGETS,
     Record,
     Spread,
     Target,
@@ -17,6 +20,7 @@ from table import (
     ratios,
     slope,
 )
+from translated import STREAMED_TOKENS, WHOLE_TOKENS, check_stream, check_whole
 
 
 def records(column: str, **values: list[float | None]) -> list[Record]:
@@ -63,9 +67,11 @@ def test_a_strict_target_is_not_met_by_its_limit() -> None:
     assert not Target("", "start_s", None, True, 1.0).holds(1.0)
 
 
-def test_every_target_names_a_known_column_and_peer() -> None:
-    assert {target.column for target in TARGETS} <= COLUMNS.keys()
-    assert {target.than for target in TARGETS if target.than} <= PEERS.keys()
+def test_every_target_names_known_columns_and_a_known_peer() -> None:
+    targets = (*TARGETS, *TRANSLATED_TARGETS)
+    assert {target.column for target in targets} <= COLUMNS.keys()
+    assert {target.of for target in targets if target.of} <= COLUMNS.keys()
+    assert {target.than for target in targets if target.than} <= PEERS.keys()
 
 
 @given(st.floats(-100, 100), st.floats(-100, 100))
@@ -78,3 +84,60 @@ def test_a_spread_without_a_range_is_one_figure() -> None:
     assert format_spread(Spread(24.13, 24.13, 24.13)) == "24.1"
     assert format_spread(Spread(1204.0, 998.0, 1400.0)) == "1,204 (998–1,400)"
     assert format_spread(None) == "–"
+
+
+def test_a_translated_figure_is_compared_with_the_passed_through_one_of_its_pass() -> None:
+    target = Target("chunk", "gemini_chunk_us", "towplane", False, 5.0, "chunk_us")
+    seen = records("chunk_us", towplane=[4, 8]) + records("gemini_chunk_us", towplane=[8, 16])
+    verdict = judge(target, seen, "towplane")
+    assert (verdict.seen, verdict.answer) == (Spread(2.0, 2.0, 2.0), "met")
+
+
+def test_small_figures_keep_two_digits() -> None:
+    assert format_spread(Spread.of([0.00214])) == "0.0021"
+
+
+def whole(text: str, finish: str) -> str:
+    return json.dumps({"choices": [{"message": {"content": text}, "finish_reason": finish}]})
+
+
+@pytest.mark.parametrize(
+    ("body", "is_right"),
+    [
+        (whole(" tok" * WHOLE_TOKENS, "stop"), True),
+        (whole("tok " * WHOLE_TOKENS, "stop"), True),  # some gateways strip the text
+        (whole(" tok" * (WHOLE_TOKENS - 1), "stop"), False),
+        (whole(" tok" * WHOLE_TOKENS, "length"), False),
+    ],
+)
+def test_an_answer_is_right_with_every_token_and_its_reason(body: str, is_right: bool) -> None:
+    assert (check_whole(body) == "") is is_right
+
+
+def stream(*texts: str, finish: str | None = "stop", done: bool = True) -> str:
+    choices: list[object] = [{"delta": {"content": text}} for text in texts]
+    choices.append({"delta": {}, "finish_reason": finish})
+    frames = [json.dumps({"choices": [choice]}) for choice in choices]
+    frames += ["[DONE]"] if done else []
+    return "".join(f"data: {frame}\n\n" for frame in frames)
+
+
+TOKENS = [" tok"] * STREAMED_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("body", "needs_done", "is_right"),
+    [
+        (stream("", *TOKENS), True, True),
+        (stream(*TOKENS, done=False), False, True),
+        (stream(*TOKENS, done=False), True, False),
+        (stream(*TOKENS, finish=None), True, False),
+        (stream(*TOKENS[1:]), True, False),
+        (stream(*TOKENS[2:], " tok tok"), True, False),  # two in one event are one chunk
+        ("", True, False),
+    ],
+)
+def test_a_stream_is_right_with_a_token_in_each_event(
+    body: str, needs_done: bool, is_right: bool
+) -> None:
+    assert (check_stream(body, needs_done=needs_done) == "") is is_right
