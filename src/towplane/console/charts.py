@@ -1,14 +1,17 @@
-"""Sparklines as SVG, drawn on the server. Pure: numbers in, coordinates out.
+"""Charts as SVG, drawn on the server: sparklines, and columns by day. Pure: numbers in, coordinates
+out.
 
-A None is a gap in the line, never a dip to 0.
+Law: a None is a gap, never a dip to 0.
 """
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
-__all__ = ["Sparkline", "sparkline"]
+__all__ = ["Block", "Columns", "Sparkline", "columns", "sparkline"]
 
 WIDTH, HEIGHT = 160, 32
+WIDE, HIGH = 720, 120
 
 
 class Sparkline(NamedTuple):
@@ -48,6 +51,57 @@ def sparkline(values: Sequence[float | None], slots: int) -> Sparkline | None:
         min(known),
         most,
     )
+
+
+class Block(NamedTuple):
+    """One part of one column."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    kind: int
+    """The place of its series."""
+
+
+class Columns(NamedTuple):
+    """Columns side by side in a box of WIDE × HIGH, each stacked of the series from below."""
+
+    blocks: list[Block]
+    most: float
+    """Of the highest column."""
+
+
+def columns(series: Sequence[Sequence[float | None]]) -> Columns | None:
+    """Series of the same length, the first at the foot; None where nothing is known.
+
+    The highest column has the whole height, and an empty one none.
+    """
+    stacks = list(zip_longest(*series))
+    known = [value for stack in stacks for value in stack if value is not None]
+    if not known:
+        return None
+    most = max(sum(value or 0.0 for value in stack) for stack in stacks)
+    step = WIDE / len(stacks)
+    gap = min(2.0, step * 0.2)
+    blocks = []
+    for slot, stack in enumerate(stacks):
+        foot = float(HIGH)
+        for kind, value in enumerate(stack):
+            height = HIGH * ((value or 0.0) / most) if most else 0.0
+            if height <= 0:
+                continue
+            foot -= height
+            blocks.append(
+                Block(
+                    x=f"{slot * step + gap / 2:.2f}",
+                    y=f"{max(0.0, foot):.2f}",
+                    width=f"{step - gap:.2f}",
+                    height=f"{height:.2f}",
+                    kind=kind,
+                )
+            )
+    return Columns(blocks, most)
 
 
 def _points(run: Sequence[tuple[str, str]]) -> str:

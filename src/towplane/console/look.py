@@ -32,6 +32,15 @@ class View(Struct, frozen=True, kw_only=True):
         }
         return f"{path}?{urlencode(fields)}" if fields else path
 
+    def hidden(self) -> list[tuple[str, str]]:
+        """All of it but the search, for the form that asks for the search."""
+        plain = type(self)()
+        return [
+            (name, str(value))
+            for name, value in msgspec.structs.asdict(self).items()
+            if name != "q" and value is not None and value != getattr(plain, name)
+        ]
+
     def shows(self, *names: str) -> bool:
         """Whether the search finds something with these names."""
         return not self.q or any(self.q.lower() in name.lower() for name in names)

@@ -24,6 +24,7 @@ from towplane.console.frame import STREAMS, Frame
 from towplane.console.look import read_view
 from towplane.console.providers import provider_pages
 from towplane.console.sheet import WINDOWS, Look, Sheet, sheet
+from towplane.console.usage import usage_pages
 from towplane.parts.errors import PlaneError
 
 __all__ = ["STREAMS", "pages"]
@@ -41,6 +42,7 @@ def pages(desk: Desk) -> Sequence[BaseRoute]:
         Route("/", now.page),
         Route("/live/now", now.events),
         Route("/sources", now.sources),
+        *usage_pages(frame),
         *provider_pages(frame),
         Route("/login", door.login, methods=["GET"]),
         Route("/login", door.enter, methods=["POST"]),

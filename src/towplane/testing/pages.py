@@ -51,6 +51,8 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         """Tags close in the order in which they were opened."""
         assert self._open.pop() == tag
+        if tag in ("td", "th", "option"):
+            self.text += " "
 
     def handle_data(self, data: str) -> None:
         """Text, scripts aside (there are none in the page)."""
