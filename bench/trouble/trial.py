@@ -6,7 +6,6 @@ loop. Everything random comes from the seed; what the scheduler of the machine d
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -70,7 +69,7 @@ class Report:
     outcomes: Counter[str]
     episodes: Counter[str]
     memory: list[tuple[float, float, float]]
-    """Seconds, MiB of the plane process, MiB of its workers."""
+    """Seconds, MiB of the plane process and of its workers, anonymous."""
     not_sent: int
 
     @property
@@ -245,8 +244,11 @@ def _judge_memory(plan: Plan, watch: _Watch) -> Verdict:
 
 
 def _mib(pids: list[int]) -> float:
-    pages = 0
+    """Anonymous memory. What a worker maps of its journal is the kernel's, and given back with the
+    segment; it would count as growth for the 16 MiB that a segment takes to fill."""
+    kib = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            kib += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+    return kib / 1024

@@ -1,4 +1,4 @@
-"""A quarter of a minute with vendors that misbehave: no rule of the half-hour run is broken.
+"""Seconds with vendors that misbehave: no rule of the half-hour run is broken.
 
 `python bench/chaos.py` is the same for half an hour. Its rules are told in `trouble.audit`. Two are
 softer here: retries may also be as many as one window of the budget's floor allows, which a run of
