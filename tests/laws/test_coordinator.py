@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 from towplane.tenants.events import Opened
 from towplane.tenants.leases import RATE_SHARE_S, RATE_WINDOW_S
 from towplane.tenants.spec import Budget, Limits
+from towplane.tenants.windows import Used
 from towplane.testing.hall import Client, Fleet, Upstream, Worker, route, target, usage, whole
 
 PRICE = (1_000_000, 1_000_000, 2_000_000)
@@ -216,7 +217,7 @@ def test_a_ledger_that_cannot_be_asked_is_asked_again() -> None:
     found = fleet.coordinator.spent
     asked = []
 
-    async def fail(*account: object) -> tuple[int, dict[str, int]]:
+    async def fail(*account: object) -> tuple[Used, dict[str, Used]]:
         asked.append(account)
         raise OSError("the disk is away")
 

@@ -79,7 +79,7 @@ YAML = [
     Case("a merge key", "x: &x {}\nplane: acme\nadmin: {<<: *x}",
          ["1:1: x: unknown key; expected one of plane, tier, data_dir, gateway, admin, "
           "providers, engines, "
-          "routing, tenants, monitoring",
+          "routing, tenants, tenant_alerts, monitoring",
           "3:9: merge keys (<<) are not used here; write the keys out"]),
     Case("an alias of nothing", "plane: *name", ["1:8: the alias *name names no anchor before it",
          "1:8: plane: wrong value; expected letters, digits, . _ -, beginning with a letter or "
