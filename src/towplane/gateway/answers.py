@@ -4,6 +4,7 @@ Header values come from closed sets or from a parser that refuses control charac
 stranger sends can break out of a head.
 """
 
+import math
 from http import HTTPStatus
 
 from towplane.parts.errors import CODES, PlaneError
@@ -57,7 +58,9 @@ def error_headers(error: PlaneError) -> bytes:
     """`x-towplane-reason`, when to come back, and whether that makes sense at all."""
     lines = b"x-towplane-reason: %b\r\n" % error.reason.encode()
     if error.after_s is not None:
-        lines += b"retry-after: %d\r\n" % max(1, round(error.after_s + 0.499))
+        seconds, milliseconds = math.ceil(error.after_s), math.ceil(error.after_s * 1000)
+        lines += b"retry-after: %d\r\n" % max(1, seconds)
+        lines += b"retry-after-ms: %d\r\n" % max(1, milliseconds)  # official clients take it first
     if error.code == "over_budget" or error.retry == "never":
         lines += DO_NOT_RETRY
     return lines
