@@ -1,11 +1,16 @@
 """Every dialect's official client, through one plane, against every kind of provider: a cell of
-`docs/matrix.md` is a test. `towplane.testing.conversation` holds the suite; this file runs it."""
+`docs/matrix.md` is a test. `towplane.testing.conversation` holds the suite; this file runs it.
+
+Outcomes that changed on purpose are written anew by `python -m towplane.testing.conversation.matrix`.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from towplane.testing.conversation.cells import CELLS, Cell, play, reason_against
+from towplane.testing.conversation.matrix import OUTCOMES, read_outcomes
 from towplane.testing.conversation.scene import Scene
 from towplane.testing.conversation.stage import Stage
 
@@ -18,7 +23,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, str]:
+    return read_outcomes(Path(__file__).parents[2] / OUTCOMES)
+
+
 @pytest.mark.parametrize("cell", SHOWN, ids=lambda cell: cell.id)
-def test_a_cell_ends_as_the_matrix_says(stage: Stage, cell: Cell) -> None:
+def test_a_cell_ends_as_the_matrix_says(stage: Stage, outcomes: dict[str, str], cell: Cell) -> None:
     scene = Scene(stage, cell.dialect, stage.upstreams[cell.upstream])
-    play(scene, cell)
+    assert play(scene, cell) == outcomes[cell.id]

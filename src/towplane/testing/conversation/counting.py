@@ -16,7 +16,7 @@ __all__ = [
     "usage",
 ]
 
-_UNKNOWN = "a_field_from_the_future"
+_UNKNOWN = "new_field"
 
 
 def usage(scene: Scene) -> None:
@@ -33,13 +33,14 @@ def cache(scene: Scene) -> None:
     """A marked prefix is read from the provider's cache the second time; where a provider caches
     without marks, what it says it read is told."""
     text = f"Ground rules of {scene.dialect} at {scene.up.name}: " + "always answer in rhyme " * 20
+    act = Act() if scene.up.sees_marks else Act(cached=9)
     for streams in (False, True):
         answers = []
         for _ in range(2):
             talk = scene.talk()
             talk.user(text, is_marked=True)
             talk.user("Hello there")
-            answers.append(scene.ask(talk, Act(cached=9), stream=streams))
+            answers.append(scene.ask(talk, act, stream=streams))
             bill = scene.up.bill()
             assert (answers[-1].input, answers[-1].cached) == (bill.input, bill.cached)
             assert answers[-1].written == bill.written or scene.dialect != "messages"

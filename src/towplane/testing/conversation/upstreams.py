@@ -4,7 +4,6 @@ told to behave. The columns of the matrix are `UPSTREAMS`, in their order."""
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -146,6 +145,8 @@ class Upstream(ABC):
         """What to say so that the answer ends so, where no script says it."""
         return {"declined": "[refuse] please", "filtered": "[filter-answer] please"}[ends]
 
+    sees_marks = False
+    """The emulator's cache holds marked prefixes; elsewhere a script says what was cached."""
     thoughts_wish: ClassVar[JSON] = {}
     """What a chat client sends to see thoughts, where `reasoning_effort` does not show them."""
 
@@ -253,6 +254,7 @@ class _AzureDeployments(_AzureV1):
 
 class _Anthropic(Upstream):
     name, title, model = "anthropic", "Anthropic", CLAUDE
+    sees_marks = True
 
     @property
     def emulator(self) -> AnthropicEmulator:
@@ -348,10 +350,12 @@ _BEDROCK_FAILURES: dict[str, tuple[str, str]] = {
 
 class _BedrockConverse(_Bedrock):
     name, title, api = "bedrock-converse", "Bedrock Converse", "converse"
+    sees_marks = True
 
 
 class _BedrockInvoke(_Bedrock):
     name, title, api = "bedrock-invoke", "Bedrock InvokeModel", "invoke"
+    sees_marks = True
     frames_before = 3
 
 
@@ -428,6 +432,7 @@ class _VertexGemini(_Vertex):
 
 class _VertexClaude(_Vertex):
     name, title, model = "vertex-claude", "Vertex Claude", VERTEX_CLAUDE
+    sees_marks = True
     embeds = ""
     trouble = "error_event"
 
@@ -451,7 +456,7 @@ class _VertexOpenAI(_Vertex):
     trouble = "error_event"
 
 
-UPSTREAMS: dict[str, Callable[[Emulators], Upstream]] = {
+UPSTREAMS: dict[str, type[Upstream]] = {
     kind.name: kind
     for kind in (
         _Compatible,

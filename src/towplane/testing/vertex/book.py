@@ -9,6 +9,8 @@ class Billed(Seen, kw_only=True):
     """One request; `output` holds the thoughts."""
 
     cached: int = 0
+    written: int = 0
+    """To the cache, of Claude."""
     thought: int = 0
     pictures: int = 0
     traffic: str = ""

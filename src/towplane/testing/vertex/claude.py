@@ -67,6 +67,7 @@ def tell(
     told = told_by(cache, request, script.for_claude(), now)
     answer = decide(request, told, seen.number, tokens)
     seen.input, seen.cached, seen.thought = answer.input, told.cached, answer.thought
+    seen.written = told.written + told.written_1h
     if where.method == "streamRawPredict":
         return Told(None, _events(answer))
     seen.output = answer.output
