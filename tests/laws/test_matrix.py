@@ -24,7 +24,7 @@ def test_every_claimed_cell_is_a_test() -> None:
     test = story.test_a_cell_ends_as_the_matrix_says
     (mark,) = (mark for mark in test.pytestmark if mark.name == "parametrize")  # type: ignore[attr-defined]
     played = {mark.kwargs["ids"](cell) for cell in mark.args[1]}
-    assert TEST == f"tests/stories/{Path(story.__file__).name}::{test.__name__}"
+    assert f"tests/stories/{Path(story.__file__).name}::{test.__name__}" == TEST
     assert played == {name for name, how in outcomes.items() if not how.startswith("not app")}
     assert set(outcomes) == {cell.id for cell in CELLS}
 

@@ -1,7 +1,7 @@
 """Every dialect's official client, through one plane, against every kind of provider: a cell of
 `docs/matrix.md` is a test. `towplane.testing.conversation` holds the suite; this file runs it.
 
-Outcomes that changed on purpose are written anew by `python -m towplane.testing.conversation.matrix`.
+`python -m towplane.testing.conversation.matrix` writes outcomes anew that changed on purpose.
 """
 
 from collections.abc import Iterator

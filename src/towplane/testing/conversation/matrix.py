@@ -35,14 +35,17 @@ _HEAD = f"""# The matrix
 
 Which client dialect gets what from which provider. The official clients `openai` and `anthropic`,
 unchanged, go through one plane to an emulator of each provider that checks what the original checks
-(signatures, keys, unknown fields, seals of thoughts) and keeps its own books. Every cell is the outcome
-of a test: `{TEST.partition("::")[0]}`, `[DIALECT-PROVIDER-ROW]`.
+(signatures, keys, unknown fields, seals of thoughts) and keeps its own books. Every cell is the
+outcome of a test: `{TEST.partition("::")[0]}`, `[DIALECT-PROVIDER-ROW]`.
 
 | mark | meaning |
 |---|---|
 | ✓ | shown by the test |
-| a parameter's name | has no counterpart there: refused by this name, or left out and told in `x-towplane-dropped` where the route says `drop_unsupported: true` |
+| a parameter's name | has no counterpart there and is refused by this name |
 | a number | cannot be asked for: see the notes |
+
+Where the route says `drop_unsupported: true`, what would be refused is left out, and told in the header
+`x-towplane-dropped`.
 
 This page is written by `python -m towplane.testing.conversation.matrix`, which plays all cells.
 """
