@@ -61,6 +61,7 @@ def _show(report: Report, console: Console) -> None:
     console.print(vendors)
     console.print(f"episodes: {dict(report.episodes)}", highlight=False)
     console.print(f"clients: {dict(report.outcomes)}, not sent {report.not_sent}", highlight=False)
+    console.print(f"refused: {dict(report.refused)}", highlight=False)
     console.print(f"attempts by cause: {dict(found.causes)}", highlight=False)
     rules = Table("rule", "", "")
     for verdict in report.verdicts:
@@ -89,6 +90,7 @@ def _write(report: Report) -> Path:
         "amplification": round(found.amplification, 4),
         "causes": found.causes,
         "clients": report.outcomes,
+        "refused": report.refused,
         "not_sent": report.not_sent,
         "episodes": report.episodes,
         "sums": {name: asdict(sums) for name, sums in found.sums.items()},

@@ -54,6 +54,8 @@ class Outcome(NamedTuple):
     request_id: str
     """Empty: the client left before it knew."""
     status: int
+    reason: str
+    """`x-towplane-reason` of a refusal."""
     kind: Kind | Literal["left"]
     attempt: str
     """The attempt whose words came; empty: none, or words without one."""
@@ -168,6 +170,7 @@ class Load:
                 request.streams,
                 answer.request_id,
                 answer.status,
+                answer.reason,
                 kind,
                 attempt,
             )

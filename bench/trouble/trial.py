@@ -67,6 +67,8 @@ class Report:
     audit: Audit
     verdicts: list[Verdict]
     outcomes: Counter[str]
+    refused: Counter[str]
+    """By status and reason."""
     episodes: Counter[str]
     memory: list[tuple[float, float, float]]
     """Seconds, MiB of the plane process and of its workers, anonymous."""
@@ -119,7 +121,9 @@ def run_trial(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
         found.complain("wire", one)
     verdicts = _judge(plan, found, load, watch, log)
     kinds = Counter(str(outcome.kind) for outcome in load.outcomes)
-    return Report(plan, found, verdicts, kinds, episodes, watch.memory, load.not_sent)
+    refused = Counter(f"{one.status} {one.reason}" for one in load.outcomes
+                      if one.kind == "refused")  # fmt: skip
+    return Report(plan, found, verdicts, kinds, refused, episodes, watch.memory, load.not_sent)
 
 
 async def _run(
