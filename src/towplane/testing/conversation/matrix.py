@@ -44,8 +44,8 @@ outcome of a test: `{TEST.partition("::")[0]}`, `[DIALECT-PROVIDER-ROW]`.
 | a parameter's name | has no counterpart there and is refused by this name |
 | a number | cannot be asked for: see the notes |
 
-Where the route says `drop_unsupported: true`, what would be refused is left out, and told in the header
-`x-towplane-dropped`.
+Where the route says `drop_unsupported: true`, what would be refused is left out, and told in the
+header `x-towplane-dropped`.
 
 This page is written by `python -m towplane.testing.conversation.matrix`, which plays all cells.
 """
