@@ -45,7 +45,8 @@ outcome of a test: `{TEST.partition("::")[0]}`, `[DIALECT-PROVIDER-ROW]`.
 | a number | cannot be asked for: see the notes |
 
 Where the route says `drop_unsupported: true`, what would be refused is left out, and told in the
-header `x-towplane-dropped`.
+header `x-towplane-dropped`. Of `cache`: the emulators of Claude hold prefixes by their marks, the
+other providers cache without any and say what they read.
 
 This page is written by `python -m towplane.testing.conversation.matrix`, which plays all cells.
 """
