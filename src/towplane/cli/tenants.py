@@ -15,6 +15,7 @@ from towplane.cli import (
     tenant_keys,
     tenant_prices,
     tenant_projects,
+    tenant_reconcile,
     tenant_usage,
 )
 from towplane.cli.options import DEFAULT_FILE, File, Json
@@ -57,6 +58,7 @@ app.add_typer(tenant_prices.app, name="prices")
 app.command("usage")(tenant_usage.usage)
 app.command("alerts")(tenant_alerts.alerts)
 app.command("export")(tenant_export.export)
+app.command("reconcile")(tenant_reconcile.reconcile)
 app.command("reprice")(tenant_costs.reprice)
 app.command("provisioned")(tenant_costs.provisioned)
 
