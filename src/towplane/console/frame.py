@@ -6,16 +6,21 @@ a page is escaped unless its template says otherwise, and none does.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
 from towplane.api.admin import Desk
 from towplane.console import charts, words
 from towplane.console.sources import SOURCES
+from towplane.parts.errors import CODES, PlaneError
 
-__all__ = ["ROOMS", "STREAMS", "Frame", "Room"]
+__all__ = ["ROOMS", "STREAMS", "Frame", "Handler", "Room"]
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 STREAMS = 16
 """Live pages at the same time; each costs one rendering every two seconds."""
@@ -74,6 +79,21 @@ class Frame:
             rooms=ROOMS,
             needs_token=desk.gate.needs_token,
         )
+
+    def route(
+        self, path: str, handle: Handler, *, method: Literal["GET", "POST"] = "GET"
+    ) -> BaseRoute:
+        """A page; what is refused is said in words on a page of its own."""
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except PlaneError as error:
+                back = path if method == "GET" else path.partition("/{")[0]
+                values = {"error": error, "back": "/" if "{" in back else back}
+                return self.page("trouble.html", status=CODES[error.code][0], **values)
+
+        return Route(path, guarded, methods=[method])
 
     def at(self) -> datetime:
         """The moment of a page."""

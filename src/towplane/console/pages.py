@@ -20,10 +20,13 @@ from towplane.api.admin import Desk
 from towplane.api.health import with_health
 from towplane.api.security import COOKIE, SESSION_S, session_of
 from towplane.api.views import UsageQuery, UsageRow
+from towplane.console.forms import Forms
 from towplane.console.frame import STREAMS, Frame
+from towplane.console.keys import key_pages
 from towplane.console.look import read_view
 from towplane.console.providers import provider_pages
 from towplane.console.sheet import WINDOWS, Look, Sheet, sheet
+from towplane.console.tenants import tenant_pages
 from towplane.console.usage import usage_pages
 from towplane.parts.errors import PlaneError
 
@@ -37,11 +40,14 @@ def pages(desk: Desk) -> Sequence[BaseRoute]:
     """All routes of the console, to be mounted on the admin port."""
     frame = Frame(desk)
     now, door = _Now(frame), _Door(frame)
+    forms = Forms()
     static = StaticFiles(directory=Path(str(files("towplane.console") / "static")))
     return [
         Route("/", now.page),
         Route("/live/now", now.events),
         Route("/sources", now.sources),
+        *tenant_pages(frame),
+        *key_pages(frame, forms),
         *usage_pages(frame),
         *provider_pages(frame),
         Route("/login", door.login, methods=["GET"]),

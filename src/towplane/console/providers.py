@@ -185,8 +185,8 @@ def provider_pages(frame: Frame) -> Sequence[BaseRoute]:
         return frame.live(render)
 
     return [
-        Route("/providers", page),
-        Route("/providers/{provider}", page),
+        frame.route("/providers", page),
+        frame.route("/providers/{provider}", page),
         Route("/live/providers", events),
         Route("/live/providers/{provider}", events),
     ]

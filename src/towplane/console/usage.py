@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from towplane.api.views import UsageBy, UsageQuery, UsageRow
 from towplane.console import words
@@ -155,7 +155,7 @@ def usage_pages(frame: Frame) -> Sequence[BaseRoute]:
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
-    return [Route("/usage", page), Route("/usage.csv", table)]
+    return [frame.route("/usage", page), frame.route("/usage.csv", table)]
 
 
 def day_chart(rows: Iterable[UsageRow], since: date, until: date) -> tuple[Columns | None, str]:

@@ -82,10 +82,14 @@ class FakeConsole:
             await self.desk.pulse.look()
             self.time.advance(2.0)
 
-    async def html(self, path: str = "/") -> str:
-        """The page, as a browser without script gets it."""
+    async def get(self, path: str) -> httpx.Response:
+        """The answer, as a browser without script gets it."""
         transport = httpx.ASGITransport(self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            answer = await client.get(path)
+            return await client.get(path)
+
+    async def html(self, path: str = "/") -> str:
+        """The page, which must be there."""
+        answer = await self.get(path)
         assert answer.status_code == 200
         return answer.text
