@@ -117,7 +117,7 @@ class Vendor:
     name: str
     emulator: Any
     mood: Mood
-    refuse: "Refuse"
+    refuse: Refuse
     pending: list[Seen] = field(default_factory=list)
     is_down: bool = False
 

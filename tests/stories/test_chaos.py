@@ -9,7 +9,7 @@ import pytest
 
 from trouble.trial import Plan, Report, run_trial
 
-PLAN = Plan(seed=20, seconds=9.0, rate=40.0, hurry=10.0)
+PLAN = Plan(seed=20, seconds=7.0, rate=50.0, hurry=10.0)
 
 
 @pytest.fixture(scope="module")
