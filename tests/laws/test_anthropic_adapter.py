@@ -231,6 +231,17 @@ def test_a_failure_before_the_first_token_is_kept_from_the_client(
     assert reader.usage is None
 
 
+def test_a_failure_in_words_that_no_client_reads_is_told_anew() -> None:
+    """A cloud puts its own error into the stream: clients look for `event: error`."""
+    reader = MessagesRelay("claude")
+    begun = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "hi"})
+    cloud = b'data: {"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}\n\n'
+    out, tokens, ends = reader.read(begun + cloud, whole=False)
+    assert (out, tokens, ends) == (begun, 1, True)
+    assert reader.failed is not None
+    assert not reader.is_told
+
+
 @pytest.mark.parametrize(("kind", "want"), IN_STREAM)
 def test_a_failure_after_it_is_told_in_its_own_words(kind: str, want: type[Upstream]) -> None:
     reader = MessagesRelay("claude")

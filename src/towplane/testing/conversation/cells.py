@@ -66,7 +66,7 @@ NOT_APPLICABLE: tuple[Rule, ...] = (
     ((), ("vertex-gemini",), ("refusal",), "Gemini declines in plain words, or is filtered."),
     ((), ("bedrock-converse",), ("refusal",), "Converse has no stop reason for a refusal."),
     ((), ("bedrock-invoke",), ("filter",),
-     "A guardrail stands in a field beside the message; not shown by a test."),
+     "The plane asks for no guardrail with InvokeModel."),
     ((), ("bedrock-openai",), ("cache",), "This API says nothing of a cache."),
 )  # fmt: skip
 """The one table of what a cell cannot show."""
