@@ -128,7 +128,7 @@ async def test_every_get_answers_and_fits_its_declared_type(
     open_port: httpx.AsyncClient, view: FakePlaneView
 ) -> None:
     for endpoint in ENDPOINTS:
-        if endpoint.method != "GET" or endpoint.path == "/now":
+        if endpoint.method != "GET" or endpoint.path in ("/now", "/export"):
             continue
         path = endpoint.path.format(tenant="default", model="chat", provider="spare")
         answer = await open_port.get("/api/v1" + path)
@@ -392,7 +392,7 @@ async def test_a_form_cannot_pass_for_json(
 
 def test_no_get_changes_anything() -> None:
     """By name: what an endpoint of GET does begins with no verb of change."""
-    verbs = ("create", "rotate", "revoke", "delete", "set")
+    verbs = ("create", "change_", "rotate", "revoke", "delete", "set")
     for endpoint in ENDPOINTS:
         changes = endpoint.handle.__name__.strip("_").startswith(verbs)
         assert changes == (endpoint.method != "GET")
@@ -420,3 +420,20 @@ async def test_every_answer_carries_the_headers_for_browsers(
     assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert "server" not in headers
+
+
+async def test_an_export_is_a_file_for_the_browser_to_keep(open_port: httpx.AsyncClient) -> None:
+    answer = await open_port.get("/api/v1/export?since=2026-11-01&until=2026-11-30")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="usage.csv"'
+    assert answer.text == "tenant,amount\r\n"
+    assert (await open_port.get("/api/v1/export?since=2026-11-01")).status_code == 400
+
+
+async def test_tenants_are_changed_in_part(open_port: httpx.AsyncClient) -> None:
+    answer = await open_port.patch("/api/v1/tenants/globex", json={"limits": {"rpd": 5}})
+    assert answer.status_code == 200
+    assert answer.json()["limits"]["rpd"] == 5
+    refused = await open_port.patch("/api/v1/tenants/globex", json={"name": "other"})
+    assert refused.status_code == 400

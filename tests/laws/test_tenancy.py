@@ -7,9 +7,18 @@ import msgspec
 import pytest
 
 from towplane.api.tenancy import Tenancy
-from towplane.api.views import UsageQuery, WantedKey, WantedProject, WantedTenant
+from towplane.api.views import (
+    ChangedKey,
+    ChangedProject,
+    ChangedTenant,
+    ExportQuery,
+    UsageQuery,
+    WantedKey,
+    WantedProject,
+    WantedTenant,
+)
 from towplane.parts.clock import Clock
-from towplane.parts.errors import Conflict, NotFound
+from towplane.parts.errors import BadRequest, Conflict, NotFound
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.ledger import Ledger
@@ -164,3 +173,45 @@ async def test_a_key_says_until_when_its_old_secret_works(desk: Desk) -> None:
     assert (await desk.tenancy.keys())[0].overlap_until == until
     desk.time.advance(61)
     assert (await desk.tenancy.keys())[0].overlap_until is None
+
+
+async def test_what_is_left_out_of_a_change_stays_and_what_is_there_replaces(desk: Desk) -> None:
+    limits = Limits(rpm=1, rpd=2)
+    await desk.tenancy.create_tenant(WantedTenant(name="acme", limits=limits, models=["a"]))
+    row = await desk.tenancy.change_tenant("acme", ChangedTenant(budget=Budget(daily_nanousd=9)))
+    assert (row.limits, row.budget.daily_nanousd, row.models) == (limits, 9, ["a"])
+    row = await desk.tenancy.change_tenant("acme", ChangedTenant(limits=Limits(), models=None))
+    assert (row.limits, row.models) == (Limits(), None)
+    await desk.tenancy.create_project("acme", WantedProject(name="web"))
+    project = await desk.tenancy.change_project("acme", "web", ChangedProject(priority="low"))
+    assert project.priority == "low"
+    key = await desk.tenancy.create_key("acme", WantedKey(name="ci", project="web"))
+    ends = datetime.fromtimestamp(desk.time.wall() + 60, UTC)
+    changed = await desk.tenancy.change_key(key.id, ChangedKey(label="night", expires_at=ends))
+    assert (changed.name, changed.label, changed.expires_at) == ("ci", "night", ends)
+    changed = await desk.tenancy.change_key(key.id, ChangedKey(expires_at=None))
+    assert (changed.label, changed.expires_at) == ("night", None)
+    with pytest.raises(Conflict):
+        await desk.tenancy.change_tenant("default", ChangedTenant(limits=Limits()))
+    changes = await desk.tenancy.changes(4)
+    assert [row.action for row in changes] == [
+        "key-changed", "key-changed", "key-created", "project-changed",
+    ]  # fmt: skip
+    assert changes[0].before is not None
+    assert changes[0].before["label"] == "night"
+
+
+async def test_an_export_is_a_file_that_is_whole_before_it_is_sent(desk: Desk) -> None:
+    def query(**more: str) -> ExportQuery:
+        fields = {"since": "2026-11-01", "until": "2026-11-30"} | more
+        return msgspec.convert(fields, ExportQuery)
+
+    for form, begins in (("csv", b"since,until,tenant,"), ("json", b"{"), ("parquet", b"PAR1")):
+        found = await desk.tenancy.export(query(format=form))
+        with found.file as file:
+            assert file.read().startswith(begins)
+        assert found.name == f"usage-2026-11-01-2026-11-30.{form}"
+    with pytest.raises(BadRequest):
+        await desk.tenancy.export(query(by="banana"))
+    with pytest.raises(NotFound):
+        await desk.tenancy.export(query(tenant="nobody"))

@@ -6,7 +6,7 @@ Law: no digest and no secret leaves here, but the token of a key just made.
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from towplane.tenants.windows import Account, Used, windows_at
 
 __all__ = [
     "audit_row",
+    "changes_of",
     "key_row",
     "limited_accounts",
     "new_key",
@@ -28,6 +29,8 @@ __all__ = [
     "quota_rows",
     "tenant_rows",
 ]
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 def tenant_rows(
@@ -104,6 +107,16 @@ def audit_row(entry: AuditEntry) -> AuditRow:
         before=entry.before,
         after=entry.after,
     )
+
+
+def changes_of(changed: msgspec.Struct) -> Callable[[R], R]:
+    """What turns a record into what is wanted: the fields that are set replace those it has."""
+    fields = {
+        name: value.timestamp() if isinstance(value, datetime) else value
+        for name, value in msgspec.structs.asdict(changed).items()
+        if value is not msgspec.UNSET
+    }
+    return lambda record: msgspec.structs.replace(record, **fields)
 
 
 def limited_accounts(

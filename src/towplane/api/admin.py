@@ -4,7 +4,7 @@ It composes what the other files of this folder make. It knows no plane but thro
 no page at all: the console's routes are passed in.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -25,13 +25,14 @@ from towplane.api.pulse import Pulse
 from towplane.api.readiness import readiness
 from towplane.api.security import Gate, Guard
 from towplane.api.signals import signals
-from towplane.api.views import PlaneView
+from towplane.api.views import Download, PlaneView
 from towplane.monitoring.exposition import render
 from towplane.monitoring.merge import merge
 from towplane.parts.errors import BadRequest, PlaneError
 
 __all__ = ["Desk", "admin_app"]
 
+_PIECE_BYTES = 64 * 1024
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -112,9 +113,27 @@ def _endpoint(desk: Desk, endpoint: Endpoint) -> _Handler:
             query=_query(request, endpoint.query),
             body=await _body(request, endpoint.body),
         )
-        return _answer(await endpoint.handle(call), status=endpoint.status)
+        answer = await endpoint.handle(call)
+        if isinstance(answer, Download):
+            return _download(answer)
+        return _answer(answer, status=endpoint.status)
 
     return handle
+
+
+def _download(answer: Download) -> Response:
+    """A file, in pieces; closed when it is sent or the client has left."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        with answer.file as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+    return StreamingResponse(
+        pieces(),
+        media_type=answer.media_type,
+        headers={"content-disposition": f'attachment; filename="{answer.name}"'},
+    )
 
 
 def _query(request: Request, kind: type[Struct] | None) -> Struct | None:

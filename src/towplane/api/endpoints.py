@@ -14,8 +14,13 @@ from towplane.api.pulse import Pulse
 from towplane.api.views import (
     Alert,
     AuditRow,
+    ChangedKey,
+    ChangedProject,
+    ChangedTenant,
     DocumentView,
+    Download,
     EngineView,
+    ExportQuery,
     KeyRow,
     NewKey,
     Now,
@@ -56,7 +61,7 @@ class Call:
 class Endpoint:
     """One method of one path."""
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     summary: str
     handle: Callable[[Call], Awaitable[Struct]]
@@ -263,6 +268,23 @@ async def _create_project(call: Call) -> ProjectRow:
     return await call.view.tenancy.create_project(call.path["tenant"], call.body)
 
 
+async def _change_tenant(call: Call) -> TenantRow:
+    return await call.view.tenancy.change_tenant(call.path["tenant"], call.body)
+
+
+async def _change_project(call: Call) -> ProjectRow:
+    tenant, project = call.path["tenant"], call.path["project"]
+    return await call.view.tenancy.change_project(tenant, project, call.body)
+
+
+async def _change_key(call: Call) -> KeyRow:
+    return await call.view.tenancy.change_key(call.path["key"], call.body)
+
+
+async def _export(call: Call) -> Download:
+    return await call.view.tenancy.export(call.query)
+
+
 async def _quotas(call: Call) -> QuotaList:
     return QuotaList(quotas=await call.view.tenancy.quotas(call.query.tenant))
 
@@ -368,6 +390,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         fails=("not_found",),
     ),
     Endpoint(
+        "PATCH",
+        "/tenants/{tenant}",
+        "Change a tenant that was created",
+        _change_tenant,
+        TenantRow,
+        body=ChangedTenant,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint(
         "POST",
         "/tenants/{tenant}/projects",
         "Create a project",
@@ -375,6 +406,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ProjectRow,
         body=WantedProject,
         status=201,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint(
+        "PATCH",
+        "/tenants/{tenant}/projects/{project}",
+        "Change a project that was created",
+        _change_project,
+        ProjectRow,
+        body=ChangedProject,
         fails=("not_found", "conflict"),
     ),
     Endpoint(
@@ -401,6 +441,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         fails=("not_found", "conflict"),
     ),
     Endpoint(
+        "PATCH",
+        "/keys/{key}",
+        "Change what a key may, its name or its end",
+        _change_key,
+        KeyRow,
+        body=ChangedKey,
+        fails=("not_found", "conflict"),
+    ),
+    Endpoint(
         "DELETE",
         "/keys/{key}",
         "Revoke a key, at once",
@@ -409,6 +458,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         fails=("not_found", "conflict"),
     ),
     Endpoint("GET", "/usage", "Usage and cost from the ledger", _usage, Usage, query=UsageQuery),
+    Endpoint(
+        "GET",
+        "/export",
+        "Usage as rows of an invoice: CSV, JSON or Parquet",
+        _export,
+        Download,
+        query=ExportQuery,
+        fails=("not_found", "unsupported"),
+    ),
     Endpoint(
         "GET",
         "/quotas",

@@ -9,7 +9,9 @@ from msgspec import Struct
 
 from towplane.api.endpoints import ENDPOINTS, Endpoint
 from towplane.api.errors import ErrorAnswer
+from towplane.api.views import Download
 from towplane.parts.errors import CODES
+from towplane.tenants.export.write import MEDIA_TYPES
 
 __all__ = ["BASE", "openapi"]
 
@@ -22,7 +24,7 @@ def openapi(version: str) -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
     types: list[type[Struct]] = [ErrorAnswer]
     for endpoint in ENDPOINTS:
-        types += [t for t in (endpoint.answer, endpoint.body) if t is not None]
+        types += [t for t in (endpoint.answer, endpoint.body) if t not in (None, Download)]
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in ENDPOINTS:
@@ -84,7 +86,8 @@ def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     done = str(endpoint.status)
-    found = {done: {"description": endpoint.summary, "content": _json(endpoint.answer)}}
+    content = _files() if endpoint.answer is Download else _json(endpoint.answer)
+    found = {done: {"description": endpoint.summary, "content": content}}
     for code in (*_EVERYWHERE, *endpoint.fails):
         status = CODES[code][0]
         found[str(status)] = {
@@ -92,6 +95,11 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
             "content": _json(ErrorAnswer),
         }
     return found
+
+
+def _files() -> dict[str, Any]:
+    kinds = (kind.partition(";")[0] for kind in MEDIA_TYPES.values())
+    return {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
 
 
 def _json(kind: type[Struct]) -> dict[str, Any]:

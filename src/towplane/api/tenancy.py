@@ -6,13 +6,19 @@ secret leaves here, but the token of a key just made.
 
 import asyncio
 import copy
+import tempfile
 from collections.abc import Callable
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from towplane.api import account_views as views
 from towplane.api.views import (
     Alert,
     AuditRow,
+    ChangedKey,
+    ChangedProject,
+    ChangedTenant,
+    Download,
+    ExportQuery,
     KeyRow,
     NewKey,
     ProjectRow,
@@ -31,6 +37,8 @@ from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.alerts import outbox
 from towplane.tenants.alerts.usage import read_usage
+from towplane.tenants.export.rows import Sources, Wanted, export_rows, read_dimensions
+from towplane.tenants.export.write import MEDIA_TYPES, write_rows
 from towplane.tenants.keys import KeyRecord, ProjectRecord, TenantRecord
 from towplane.tenants.ledger import Ledger, Only
 
@@ -58,6 +66,7 @@ class Tenancy:
         *,
         changed: Callable[[], None] = lambda: None,
         fold: Callable[[], None] = lambda: None,
+        sources: Callable[[], Sources] = lambda: _no_sources,
         clock: Clock | None = None,
     ) -> None:
         self._people = people
@@ -66,6 +75,8 @@ class Tenancy:
         self._database = database
         self._changed = changed
         self._fold = fold
+        self._sources = sources
+        """Asked each time: from a target and its days to where its prices were read."""
         self._clock = clock or Clock()
         self._actor = "api"
 
@@ -155,6 +166,57 @@ class Tenancy:
             return views.project_row(made)
 
         return await self._change(make)
+
+    async def change_tenant(self, name: str, changed: ChangedTenant) -> TenantRow:
+        """A tenant that was created is another from now on."""
+
+        def change() -> TenantRow:
+            now = self._clock.wall()
+            record = self._acting().update_tenant(name, views.changes_of(changed), now=now)
+            return views.tenant_rows([record], self._people().keys(name), now)[0]
+
+        return await self._change(change)
+
+    async def change_project(self, tenant: str, name: str, changed: ChangedProject) -> ProjectRow:
+        """A project that was created is another from now on."""
+        now = self._clock.wall()
+        return await self._change(
+            lambda: views.project_row(
+                self._acting().update_project(tenant, name, views.changes_of(changed), now=now)
+            )
+        )
+
+    async def change_key(self, key: str, changed: ChangedKey) -> KeyRow:
+        """A key is another from now on; its secret stays."""
+        now = self._clock.wall()
+        return await self._change(
+            lambda: views.key_row(
+                self._acting().update_key(key, views.changes_of(changed), now=now), now
+            )
+        )
+
+    async def export(self, query: ExportQuery) -> Download:
+        """Usage as rows of an invoice, written to a file first: a client that takes its time holds
+        no transaction."""
+        wanted = Wanted(
+            query.since.isoformat(),
+            query.until.isoformat(),
+            read_dimensions(query.by.split(",")),
+            query.tenant,
+        )
+
+        def write() -> BinaryIO:
+            if query.tenant is not None:
+                self._known(query.tenant)
+            self._fold()
+            file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  # who answers closes it
+            with export_rows(self._database, wanted, self._sources()) as rows:
+                write_rows(rows, wanted, query.format, file)
+            file.seek(0)
+            return file
+
+        name = f"usage-{wanted.since}-{wanted.until}.{query.format}"
+        return Download(await asyncio.to_thread(write), MEDIA_TYPES[query.format], name)
 
     async def quotas(self, tenant: str | None = None) -> list[QuotaRow]:
         """Limits over windows and what is used of them; of all tenants only their own."""
@@ -253,3 +315,7 @@ class Tenancy:
     def _alerts(self, tenant: str | None) -> list[Alert]:
         with self._database.read() as connection:
             return outbox.listed(connection, tenant, MOST)
+
+
+def _no_sources(*_: str) -> tuple[str, ...]:
+    return ()

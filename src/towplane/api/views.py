@@ -8,13 +8,14 @@ knows no HTTP and no page. Laws: what is unknown is None, never 0; moments are U
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from towplane.monitoring.health import Health
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
 from towplane.routing.explain import Explanation
 from towplane.tenants.alerts.message import Alert
+from towplane.tenants.export.write import Format
 from towplane.tenants.ledger import UsageBy, UsageRow
 from towplane.tenants.measures import Measure
 from towplane.tenants.spec import Budget, Limits, Mode, Priority
@@ -22,10 +23,15 @@ from towplane.tenants.spec import Budget, Limits, Mode, Priority
 __all__ = [
     "Alert",
     "AuditRow",
+    "ChangedKey",
+    "ChangedProject",
+    "ChangedTenant",
     "CredentialView",
     "DocumentError",
     "DocumentView",
+    "Download",
     "EngineView",
+    "ExportQuery",
     "Health",
     "KeyRow",
     "LedgerView",
@@ -475,6 +481,37 @@ class WantedKey(Struct, kw_only=True, forbid_unknown_fields=True):
     expires_at: datetime | None = None
 
 
+class ChangedTenant(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What of a tenant shall be another; what is left out stays, what is there replaces."""
+
+    limits: Limits | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
+    models: list[str] | UnsetType | None = UNSET
+    unpriced: Literal["refuse", "allow"] | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+
+
+class ChangedProject(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What of a project shall be another."""
+
+    limits: Limits | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
+    models: list[str] | UnsetType | None = UNSET
+    priority: Priority | UnsetType | None = UNSET
+
+
+class ChangedKey(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What of a key shall be another; its tenant and its project are for good."""
+
+    name: str | UnsetType = UNSET
+    label: str | UnsetType = UNSET
+    limits: Limits | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
+    models: list[str] | UnsetType | None = UNSET
+    priority: Priority | UnsetType | None = UNSET
+    expires_at: datetime | UnsetType | None = UNSET
+
+
 class NewKey(Struct, kw_only=True):
     """A key just made: the only time that its secret is seen."""
 
@@ -501,6 +538,28 @@ class UsageQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     credential: str | None = None
     since: date | None = None
     until: date | None = None
+
+
+class ExportQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which usage is exported, and how."""
+
+    since: date
+    """First day, UTC."""
+    until: date
+    """Last day, included."""
+    format: Format = "csv"
+    by: str = "tenant,project,key,model,day"
+    """What a row stands for, with commas; the tenant always."""
+    tenant: str | None = None
+
+
+class Download(Struct):
+    """A file that is answered as it is."""
+
+    file: Any
+    """Open for reading bytes; whoever answers it closes it."""
+    media_type: str
+    name: str
 
 
 class TenancyView(Protocol):
@@ -531,6 +590,22 @@ class TenancyView(Protocol):
 
     async def create_project(self, tenant: str, wanted: WantedProject) -> ProjectRow:
         """A project that is not in the document."""
+        ...
+
+    async def change_tenant(self, name: str, changed: ChangedTenant) -> TenantRow:
+        """A tenant that was created is another from now on."""
+        ...
+
+    async def change_project(self, tenant: str, name: str, changed: ChangedProject) -> ProjectRow:
+        """A project that was created is another from now on."""
+        ...
+
+    async def change_key(self, key: str, changed: ChangedKey) -> KeyRow:
+        """A key is another from now on; its secret stays."""
+        ...
+
+    async def export(self, query: ExportQuery) -> Download:
+        """Usage as rows of an invoice."""
         ...
 
     async def quotas(self, tenant: str | None = None) -> list[QuotaRow]:

@@ -28,6 +28,7 @@ from towplane.cli.credentials import PlaneCredentials
 from towplane.cli.explanation import make_explanation
 from towplane.cli.front import Front, certificate_files, check_certificates
 from towplane.cli.price_view import price_views
+from towplane.cli.tenant_costs import price_sources
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
@@ -243,6 +244,7 @@ class RunningPlane:
             database,
             changed=self._changed,
             fold=self._fold_all,
+            sources=lambda: price_sources(self.plane, self.ledger, self.book),
         )
         for recovered in self.ledger.recover_dead(self._clock.wall()):
             if recovered.attempts:

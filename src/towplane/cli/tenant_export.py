@@ -1,9 +1,8 @@
 """The command `tenants export`: usage as rows of an invoice, in a file or on standard output."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,10 +10,6 @@ from towplane.cli.options import DEFAULT_FILE, File
 from towplane.cli.output import Output
 from towplane.cli.tenant_costs import price_sources
 from towplane.cli.tenant_options import open_database, open_ledger, read_day
-
-if TYPE_CHECKING:
-    from towplane.tenants.export.rows import ExportRow, Wanted
-    from towplane.tenants.export.write import Format
 
 __all__ = ["export"]
 
@@ -38,7 +33,7 @@ def export(
     from towplane.document.load import load_file
     from towplane.parts.errors import BadRequest
     from towplane.tenants.export.rows import Wanted, export_rows, read_dimensions
-    from towplane.tenants.export.write import write_file
+    from towplane.tenants.export.write import write_file, write_rows
 
     first, last = read_day("from", since), read_day("to", until)
     assert first is not None
@@ -56,7 +51,8 @@ def export(
     sources = price_sources(load_file(file).plane, ledger)
     with export_rows(open_database(file), wanted, sources) as rows:
         if out is None:
-            _write_out(rows, wanted, form)
+            write_rows(rows, wanted, form, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
         else:
             write_file(rows, wanted, form, out)
     output = Output()
@@ -65,14 +61,3 @@ def export(
     lag = ledger.lag()
     if lag:
         output.note(f"{lag} events of the journal are not in the ledger yet")
-
-
-def _write_out(rows: "Iterable[ExportRow]", wanted: "Wanted", form: "Format") -> None:
-    from towplane.tenants.export.write import as_csv, as_json, as_parquet
-
-    out = sys.stdout.buffer
-    if form == "parquet":
-        as_parquet(rows, wanted, out)
-    else:
-        out.writelines((as_csv if form == "csv" else as_json)(rows, wanted))
-    out.flush()

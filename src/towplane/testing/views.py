@@ -4,17 +4,24 @@ For tests of the API and the console, and for looking at the pages. Its figures 
 made by `serve_traffic`, without randomness.
 """
 
+import io
 from datetime import UTC, datetime, timedelta
 from math import sin
 
 import msgspec
 
+from towplane.api.account_views import changes_of
 from towplane.api.views import (
     Alert,
     AuditRow,
+    ChangedKey,
+    ChangedProject,
+    ChangedTenant,
     CredentialView,
     DocumentView,
+    Download,
     EngineView,
+    ExportQuery,
     KeyRow,
     LedgerView,
     NewKey,
@@ -440,6 +447,29 @@ class FakePlaneView:
         )
         self.projects.append(row)
         return row
+
+    async def change_tenant(self, name: str, changed: ChangedTenant) -> TenantRow:
+        """The tenant with other limits."""
+        self._known(name)
+        self.people[name] = changes_of(changed)(self.people[name])
+        return self.people[name]
+
+    async def change_project(self, tenant: str, name: str, changed: ChangedProject) -> ProjectRow:
+        """The project with other limits."""
+        for place, one in enumerate(self.projects):
+            if (one.tenant, one.name) == (tenant, name):
+                self.projects[place] = changes_of(changed)(one)
+                return self.projects[place]
+        raise NotFound(f"the tenant {tenant} has no project {name}")
+
+    async def change_key(self, key: str, changed: ChangedKey) -> KeyRow:
+        """The key with other limits."""
+        self.made[key] = changes_of(changed)(self._key(key))
+        return self.made[key]
+
+    async def export(self, query: ExportQuery) -> Download:
+        """A file of one line."""
+        return Download(io.BytesIO(b"tenant,amount\r\n"), "text/csv", f"usage.{query.format}")
 
     async def quotas(self, tenant: str | None = None) -> list[QuotaRow]:
         """Quotas as they were set."""

@@ -16,7 +16,7 @@ import msgspec
 from towplane.parts.extras import load_extra
 from towplane.tenants.export.rows import CURRENCY, ExportRow, Wanted
 
-__all__ = ["MEDIA_TYPES", "Format", "as_csv", "as_json", "as_parquet", "write_file"]
+__all__ = ["MEDIA_TYPES", "Format", "as_csv", "as_json", "as_parquet", "write_file", "write_rows"]
 
 Format = Literal["csv", "json", "parquet"]
 
@@ -96,15 +96,20 @@ def as_parquet(rows: Iterable[ExportRow], wanted: Wanted, out: BinaryIO) -> None
         writer.write_table(arrow.table(columns, schema=schema))
 
 
+def write_rows(rows: Iterable[ExportRow], wanted: Wanted, form: Format, out: BinaryIO) -> None:
+    """All rows, to where bytes can be written."""
+    if form == "parquet":
+        as_parquet(rows, wanted, out)
+    else:
+        out.writelines((as_csv if form == "csv" else as_json)(rows, wanted))
+
+
 def write_file(rows: Iterable[ExportRow], wanted: Wanted, form: Format, path: Path) -> None:
     """A file, whole or not at all."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         with draft.open("wb") as out:
-            if form == "parquet":
-                as_parquet(rows, wanted, out)
-            else:
-                out.writelines((as_csv if form == "csv" else as_json)(rows, wanted))
+            write_rows(rows, wanted, form, out)
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
