@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from programs import Load, Upstream, build, upstream
+from translated import WHOLE_TOKENS
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -57,3 +58,57 @@ def test_a_refusing_server_is_an_error_with_its_words(engine: Upstream) -> None:
     outcome = load.run(engine.port)
     assert (outcome.good, outcome.errors["status"]) == (0, 1)
     assert "not here" in outcome.first_error
+
+
+def test_a_pace_can_be_said_in_the_prompt(engine: Upstream) -> None:
+    load = Load(
+        connections=4, count=4, duration_s=20, stream=True, max_tokens=20, pace=100, says_pace=True
+    )
+    outcome = load.run(engine.port)
+    assert outcome.latency_us is not None
+    assert 190_000 <= outcome.latency_us.p50 < 2_000_000
+
+
+def test_boto3_reads_bedrocks_frames(engine: Upstream) -> None:
+    """Both sums of every frame included."""
+    boto3 = pytest.importorskip("boto3")
+    client = boto3.client(
+        "bedrock-runtime",
+        region_name="us-east-1",
+        endpoint_url=f"http://127.0.0.1:{engine.port}",
+        aws_access_key_id="bench",
+        aws_secret_access_key="bench",
+    )
+    prompt = [{"role": "user", "content": [{"text": "hi"}]}]
+    limits = {"maxTokens": 5}
+    whole = client.converse(modelId="m", messages=prompt, inferenceConfig=limits)
+    assert whole["output"]["message"]["content"][0]["text"] == " tok" * WHOLE_TOKENS
+    streamed = client.converse_stream(modelId="m", messages=prompt, inferenceConfig=limits)
+    events = list(streamed["stream"])
+    texts = [e["contentBlockDelta"]["delta"]["text"] for e in events if "contentBlockDelta" in e]
+    assert texts == [" tok"] * 5
+    assert list(events[-2]) == ["messageStop"]
+    assert events[-1]["metadata"]["usage"]["outputTokens"] == 5
+    client.close()
+
+
+def test_anthropics_client_reads_messages(engine: Upstream) -> None:
+    anthropic = pytest.importorskip("anthropic")
+    asked = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    with anthropic.Anthropic(base_url=f"http://127.0.0.1:{engine.port}", api_key="bench") as client:
+        assert client.messages.create(**asked).content[0].text == " tok" * WHOLE_TOKENS
+        with client.messages.stream(**asked) as stream:
+            assert list(stream.text_stream) == [" tok"] * 5
+            assert stream.get_final_message().usage.output_tokens == 5
+
+
+def test_googles_client_reads_gemini(engine: Upstream) -> None:
+    genai = pytest.importorskip("google.genai")
+    with genai.Client(
+        api_key="bench", http_options={"base_url": f"http://127.0.0.1:{engine.port}"}
+    ) as client:
+        asked = {"model": "gemini-2.5-flash", "contents": "hi", "config": {"max_output_tokens": 5}}
+        assert client.models.generate_content(**asked).text == " tok" * WHOLE_TOKENS
+        *chunks, last = client.models.generate_content_stream(**asked)
+        assert [chunk.text for chunk in chunks] == [" tok"] * 5
+        assert last.usage_metadata.candidates_token_count == 5
