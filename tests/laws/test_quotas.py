@@ -230,3 +230,20 @@ def test_what_a_measure_counts_of_the_usage() -> None:
     used = Used(requests=1, tokens=2, nanousd=3)
     assert [used_of(m, used) for m in ("rpd", "tpd", "tokens_per_month", "monthly")] == [1, 2, 2, 3]
     assert used.plus(used) == Used(2, 4, 6)
+
+
+def test_of_those_who_wait_for_the_same_units_the_highest_goes_first() -> None:
+    fleet = make(limits=Limits(concurrency=1), carries=False)
+    key = fleet.snapshot.keys[0]
+    clients: dict[str, Client] = {}
+    for priority in ("low", "standard", "high"):
+        fields = {name: getattr(key, name) for name in key.__struct_fields__}
+        fleet.reload(keys=(type(key)(**(fields | {"priority": priority})),))
+        while fleet.worker.coming:
+            fleet.worker.hear()
+        clients[priority] = started(fleet, fleet.worker)
+    for _ in range(3):
+        fleet.carry_all()
+        fleet.turn()
+    assert [status(clients[p])[0] for p in ("high", "standard", "low")] == [0, 429, 429]
+    fleet.close()

@@ -32,7 +32,7 @@ tenants:
   acme:
     priority: high
     models: ["gpt-*"]
-    limits: {rpm: 600, rpd: 10k, tpd: 5M, requests_per_month: 200k, tokens_per_month: 1G, mode: soft}
+    limits: {rpm: 600, rpd: 10k, tpd: 5M, requests_per_month: 200k, mode: soft}
     budget: {monthly: 100 USD, mode: soft}
     unpriced: allow
     alerts: {at: [95%]}

@@ -226,7 +226,7 @@ class Hall:
         if waiting is None:
             return
         amount, exchanges = waiting
-        for x in exchanges:
+        for x in sorted(exchanges, key=lambda x: rank_of(x.caller.priority)):
             x.waits_until = 0.0
             if not message.amount:
                 x.denied = Denied(message.pool, amount, message.retry_after_s)
