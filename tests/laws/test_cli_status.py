@@ -279,3 +279,17 @@ def test_providers_status_says_how_each_has_done(shell: Shell) -> None:
     said = shell.json("providers", "status")
     assert said["providers"][0]["health"]["attempts"] == 1_240
     assert said["targets"][0]["requests_left"] == 4_812
+
+
+def test_status_has_one_line_for_a_provider_that_is_not_well(shell: Shell) -> None:
+    def refuse(status: PlaneStatus) -> None:
+        one = status.providers[0].credentials[1]
+        one.state, one.reason = "parked", "Incorrect API key provided: …."
+        status.providers[0].health = Health(
+            window_s=300.0, attempts=200, success=0.8, failures={"denied": 40}
+        )
+
+    shell.start(status=_changed(refuse), now=None)
+    out, _ = shell("status", want=EXIT_NO)
+    line = "  look  spare: spare#2 is parked: Incorrect API key provided: ….; "
+    assert f"{line}80.0 % of 200 attempts in 5 min went well (40 denied)." in out

@@ -145,6 +145,9 @@ async def test_the_table_leaves_as_csv_and_json(plane: Plane) -> None:
     assert rows[1]["cost_nanousd"] == ""
     (link,) = [link for link in page.links if link.startswith("/api/v1/usage?")]
     assert (await get(plane, link)).json()["query"]["tenant"] == "globex"
+    (link,) = [link for link in page.links if link.startswith("/api/v1/export?")]
+    assert link.endswith("since=2026-11-01&until=2026-11-23&tenant=globex")
+    assert (await get(plane, link)).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])

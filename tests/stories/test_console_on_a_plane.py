@@ -26,7 +26,7 @@ def _call(running: RunningPlane, method: str, path: str, **fields: str) -> tuple
 
 
 def _seal(html: str, place: int = -1) -> str:
-    return re.findall(r'name="seal" value="([^"]+)"', html)[place]
+    return str(re.findall(r'name="seal" value="([^"]+)"', html)[place])
 
 
 def _status_of(running: RunningPlane, key: str) -> int:

@@ -99,6 +99,8 @@ class UsageSheet(NamedTuple):
     filters: list[tuple[str, str]]
     json_url: str
     csv_url: str
+    export_url: str
+    """Of the rows of an invoice."""
     command: str
 
 
@@ -115,6 +117,9 @@ def usage_sheet(
     asked = {"by": look.by, "since": since.isoformat(), **dict(filters)}
     if look.until is not None:
         asked["until"] = look.until.isoformat()
+    invoice = {"since": since.isoformat(), "until": until.isoformat()}
+    if look.tenant:
+        invoice["tenant"] = look.tenant
     return UsageSheet(
         look=look,
         since=since.isoformat(),
@@ -127,6 +132,7 @@ def usage_sheet(
         filters=filters,
         json_url=f"/api/v1/usage?{urlencode(asked)}",
         csv_url=f"/usage.csv?{urlencode(asked)}",
+        export_url=f"/api/v1/export?{urlencode(invoice)}",
         command=_command(look, since),
     )
 
