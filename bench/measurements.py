@@ -248,6 +248,9 @@ def cost(live: Live, column: str, load: Load, headers: tuple[str, ...] = ()) -> 
     }
     measure.settle(live.root)
     used = measure.cpu(live.root) - before
+    assert live.running.process is not None
+    if live.running.process.poll() is not None:
+        return Reading(column, None, f"it ended: {_last_lines(live.running)}", detail=detail)
     if not done:
         return Reading(column, None, note or "nothing came back", detail=detail)
     share = used.system_s / used.total_s if used.total_s else None
