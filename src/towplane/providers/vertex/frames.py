@@ -25,8 +25,8 @@ class Frames:
     __slots__ = ("_carry", "_data", "_objects")
 
     def __init__(self) -> None:
-        self._carry: list[bytes] = []
-        """Pieces of a line whose end has not come."""
+        self._carry = bytearray()
+        """Of a line whose end has not come; it grows in place, however small the pieces are."""
         self._data: bytes | None = None
         """Of an event whose end has not come."""
         self._objects: _Objects | None = None
@@ -37,12 +37,12 @@ class Frames:
         if self._objects is not None:
             return self._objects.feed(payload)
         if self._carry:
-            self._carry.append(payload)
-            if b"\n" not in payload:  # a long line is put together once
-                _check_length(sum(map(len, self._carry)))
+            self._carry += payload
+            if b"\n" not in payload:  # a long line is looked at once
+                _check_length(len(self._carry))
                 return []
-            payload = b"".join(self._carry)
-            self._carry = []
+            payload = bytes(self._carry)
+            self._carry.clear()
         found: list[bytes] = []
         data = self._data
         start = 0
@@ -59,7 +59,7 @@ class Frames:
             start = end + 1  # comments and other fields say nothing
         self._data = data
         if start < len(payload):
-            self._carry = [payload[start:]]
+            self._carry += payload[start:]
             _check_length(len(payload) - start)
         return found
 
@@ -82,7 +82,7 @@ class _Objects:
     __slots__ = ("_at", "_buffer", "_depth", "_in_string")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
         self._at = 0
         """Up to here it has been looked at; the object that runs begins the buffer."""
         self._depth = 0
@@ -93,7 +93,8 @@ class _Objects:
         return self._depth == 0
 
     def feed(self, payload: bytes) -> list[bytes]:
-        buffer = self._buffer + payload
+        buffer = self._buffer
+        buffer += payload
         _check_length(len(buffer))
         found: list[bytes] = []
         at, start = self._at, 0
@@ -114,11 +115,11 @@ class _Objects:
                 case _ if self._depth:
                     self._depth -= 1
                     if self._depth == 0:
-                        found.append(buffer[start:at])
+                        found.append(bytes(buffer[start:at]))
                         start = at
         else:
             at = len(buffer)
-        self._buffer = buffer[start:] if self._depth else buffer[at:]
+        del buffer[: start if self._depth else at]
         self._at = at - start if self._depth else 0
         return found
 

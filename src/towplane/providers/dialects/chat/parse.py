@@ -12,7 +12,7 @@ from typing import NoReturn
 import msgspec
 
 from towplane.parts.errors import ProtocolError, Upstream
-from towplane.parts.sse import cut, first_event
+from towplane.parts.sse import WholeEvents, first_event
 from towplane.providers.adapter import Parser
 from towplane.providers.conversation.answer import (
     CallBegins,
@@ -48,7 +48,6 @@ from towplane.providers.dialects.chat.wire import DONE, is_said
 
 __all__ = ["ChatParser", "make_parser"]
 
-LONGEST_EVENT = 4 * 1024 * 1024
 _LEARNS = 32
 """How often a template is looked for: for thoughts, text and some calls, and not for ever where no
 two chunks are alike."""
@@ -92,12 +91,12 @@ def make_parser(target: str) -> Parser:
 class ChatParser(Parser):
     """Reads one answer."""
 
-    __slots__ = ("_carry", "_failed", "_has_started", "_learned", "_service", "_states", "_target",
+    __slots__ = ("_events", "_failed", "_has_started", "_learned", "_service", "_states", "_target",
                  "_template", "is_done")  # fmt: skip
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._carry = b""
+        self._events = WholeEvents()
         self._states: dict[int, _State] = {}
         self._has_started = False
         self._failed = False
@@ -107,17 +106,10 @@ class ChatParser(Parser):
         self.is_done = False
 
     def feed(self, payload: bytes) -> list[Event]:
-        if self._carry:
-            payload = self._carry + payload
-        end = cut(payload)
-        self._carry = payload[end:]
-        if len(self._carry) > LONGEST_EVENT:
-            raise ProtocolError("One event of the stream is longer than 4 MiB.")
-        return self._read(payload, end)
+        return self._read(self._events.take(payload))
 
     def close(self) -> list[Event]:
-        events = self._read(self._carry, len(self._carry))
-        self._carry = b""
+        events = self._read(self._events.rest())
         if not (self._failed or self.is_done or any(one.ended for one in self._states.values())):
             raise ProtocolError(
                 f"{self._target} ended its stream without a finish reason.",
@@ -136,10 +128,10 @@ class ChatParser(Parser):
 
     # Private
 
-    def _read(self, payload: bytes, end: int) -> list[Event]:
+    def _read(self, payload: bytes) -> list[Event]:
         """The events of whole server-sent events; nothing after the end or a failure counts."""
         events: list[Event] = []
-        start = 0
+        start, end = 0, len(payload)
         while start < end and not (self._failed or self.is_done):
             template = self._template
             found = template.read(payload, start, end) if template is not None else None

@@ -6,7 +6,7 @@ usage chunk that the client did not ask for is taken out again.
 """
 
 from towplane.parts.errors import ProtocolError
-from towplane.parts.sse import cut, first_event
+from towplane.parts.sse import WholeEvents, first_event
 from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects.chat import wire
@@ -14,8 +14,6 @@ from towplane.providers.dialects.chat.finish import BROKEN
 from towplane.providers.dialects.chat.verdict import broken, judge_said, read_said
 
 __all__ = ["ChatRelay", "make_relay"]
-
-LONGEST_EVENT = 4 * 1024 * 1024
 
 
 def make_relay(ask: Ask, target: str) -> Reader:
@@ -26,7 +24,7 @@ def make_relay(ask: Ask, target: str) -> Reader:
 class ChatRelay(Reader):
     """Reads what passes; gives out the bytes that came."""
 
-    __slots__ = ("_carry", "_drops_usage", "_is_single", "_key", "_service", "_target", "_tokens")
+    __slots__ = ("_drops_usage", "_events", "_is_single", "_key", "_service", "_target", "_tokens")
 
     def __init__(self, target: str, *, drops_usage: bool, is_single: bool) -> None:
         self.usage = None  # as in `Reader`, without its frame: one is made for every request
@@ -37,25 +35,19 @@ class ChatRelay(Reader):
         self._target = target
         self._drops_usage = drops_usage
         self._is_single = is_single
-        self._carry = b""
+        self._events: WholeEvents | None = None
         self._tokens = 0
         self._service: str | None = None
         self._key = b""
         """How the text of a token begins, where bytes can be searched for it."""
 
     def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:
-        if self._carry:
-            payload = self._carry + payload
-            self._carry = b""
-        if not whole:
-            end = cut(payload)
-            if end < len(payload):
-                self._carry = payload[end:]
-                if not end:
-                    if len(self._carry) > LONGEST_EVENT:
-                        raise ProtocolError("One event of the stream is longer than 4 MiB.")
-                    return b"", 0, False
-                payload = payload[:end]
+        events = self._events
+        if events is None:  # made by a stream's first piece: most answers have but one
+            events = self._events = WholeEvents()
+        payload = events.rest() + payload if whole else events.take(payload)
+        if not payload and not whole:
+            return b"", 0, False
         payload, tokens, done = self._look(payload)
         self._tokens += tokens
         ends = done or whole

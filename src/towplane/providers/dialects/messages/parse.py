@@ -7,7 +7,7 @@ cost is in the usage. Knows no client.
 """
 
 from towplane.parts.errors import ProtocolError
-from towplane.parts.sse import cut
+from towplane.parts.sse import WholeEvents
 from towplane.providers.adapter import Parser
 from towplane.providers.conversation.answer import (
     CallBegins,
@@ -30,7 +30,6 @@ from towplane.providers.dialects.messages.usage import WireUsage, normal_usage
 
 __all__ = ["MessagesParser", "make_parser"]
 
-LONGEST_EVENT = 4 * 1024 * 1024
 _PART_ENDS = PartEnds()
 
 
@@ -42,11 +41,11 @@ def make_parser(target: str) -> Parser:
 class MessagesParser(Parser):
     """Reads one answer."""
 
-    __slots__ = ("_block", "_calls", "_carry", "_has_arguments", "_target", "_usage", "is_done")
+    __slots__ = ("_block", "_calls", "_events", "_has_arguments", "_target", "_usage", "is_done")
 
     def __init__(self, target: str) -> None:
         self._target = target
-        self._carry = b""
+        self._events = WholeEvents()
         self._usage = WireUsage()
         self._calls = 0
         """Calls begun so far; the one that runs is the last."""
@@ -56,16 +55,8 @@ class MessagesParser(Parser):
         self.is_done = False
 
     def feed(self, payload: bytes) -> list[Event]:
-        if self._carry:
-            payload = self._carry + payload
-        end = cut(payload)
-        self._carry = payload[end:]
-        if not end:
-            if len(payload) > LONGEST_EVENT:
-                raise ProtocolError("One event of the stream is longer than 4 MiB.")
-            return []
         events: list[Event] = []
-        for data in wire.split_events(payload[:end]):
+        for data in wire.split_events(self._events.take(payload)):
             if self.is_done:
                 break
             self.read_event(data, events)
@@ -73,8 +64,8 @@ class MessagesParser(Parser):
 
     def close(self) -> list[Event]:
         events: list[Event] = []
-        if self._carry and not self.is_done:  # a last event without its blank line
-            for data in wire.split_events(self._carry):
+        if not self.is_done:
+            for data in wire.split_events(self._events.rest()):  # a last one without its blank line
                 self.read_event(data, events)
         if not self.is_done:
             raise ProtocolError(

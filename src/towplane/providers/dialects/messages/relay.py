@@ -12,7 +12,7 @@ the input alone to rely on: the output in it is a placeholder.
 import msgspec
 
 from towplane.parts.errors import ProtocolError
-from towplane.parts.sse import cut, first_event
+from towplane.parts.sse import WholeEvents, first_event
 from towplane.parts.usage import Usage
 from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
@@ -22,7 +22,6 @@ from towplane.providers.dialects.messages.usage import WireUsage, normal_usage
 
 __all__ = ["MessagesRelay", "make_relay"]
 
-LONGEST_EVENT = 4 * 1024 * 1024
 _GENERATED = (
     (b'"type":"text_delta"', b'"text":""'),
     (b'"type":"input_json_delta"', b'"partial_json":""'),
@@ -44,28 +43,19 @@ def make_relay(ask: Ask, target: str) -> Reader:
 class MessagesRelay(Reader):
     """Reads what passes; gives out the bytes that came."""
 
-    __slots__ = ("_carry", "_said", "_target", "_tokens")
+    __slots__ = ("_events", "_said", "_target", "_tokens")
 
     def __init__(self, target: str) -> None:
         super().__init__()
         self._target = target
-        self._carry = b""
+        self._events = WholeEvents()
         self._tokens = 0
         self._said = WireUsage()
 
     def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:
-        if self._carry:
-            payload = self._carry + payload
-            self._carry = b""
-        if not whole:
-            end = cut(payload)
-            if end < len(payload):
-                self._carry = payload[end:]
-                if not end:
-                    if len(self._carry) > LONGEST_EVENT:
-                        raise ProtocolError("One event of the stream is longer than 4 MiB.")
-                    return b"", 0, False
-                payload = payload[:end]
+        payload = self._events.rest() + payload if whole else self._events.take(payload)
+        if not payload and not whole:
+            return b"", 0, False
         tokens = _count_plain(payload)
         done = False
         if tokens < 0:

@@ -7,7 +7,7 @@ then `response.failed`, Azure a `response.failed` without a word and then `error
 """
 
 from towplane.parts.errors import ProtocolError, Upstream
-from towplane.parts.sse import cut, first_event
+from towplane.parts.sse import WholeEvents, first_event
 from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects.chat.verdict import Said
@@ -28,22 +28,19 @@ def make_relay(ask: Ask, target: str) -> Reader:  # noqa: ARG001  # every dialec
 class ResponsesRelay(Reader):
     """Reads what passes; gives out the bytes that came."""
 
-    __slots__ = ("_carried", "_carry", "_is_failing", "_key", "_last", "_target")
+    __slots__ = ("_events", "_is_failing", "_key", "_target")
 
     def __init__(self, target: str) -> None:
         super().__init__()
         self._target = target
-        self._carry: list[bytes] = []
-        self._carried = 0
-        self._last = b""
-        """The end of what is carried, in which a border may have begun."""
+        self._events = WholeEvents(LONGEST_EVENT)
         self._key = b""
         """How an event says its type that is a token like the one before it."""
         self._is_failing = False
         """The response has failed and has not said why."""
 
     def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:
-        payload = self._whole_events(payload, whole=whole)
+        payload = self._events.rest() + payload if whole else self._events.take(payload)
         tokens, done = 0, False
         if payload:
             tokens = wire.count_alike(payload, self._key) if self._key else 0
@@ -70,28 +67,6 @@ class ResponsesRelay(Reader):
     def read_tail(self, tail: bytes) -> None:
         usage = wire.usage_of_tail(tail)
         self.usage = usage.normal(wire.service_of_tail(tail)) if usage is not None else None
-
-    def _whole_events(self, payload: bytes, *, whole: bool) -> bytes:
-        """What can be looked at now; the rest waits. A long event is joined once, when it ends."""
-        if self._carry:
-            if not whole and not cut(self._last + payload):
-                self._keep(payload)
-                return b""
-            payload = b"".join((*self._carry, payload))
-            self._carry.clear()
-            self._carried, self._last = 0, b""
-        end = len(payload) if whole else cut(payload)
-        if end < len(payload):
-            self._keep(payload[end:])
-            payload = payload[:end]
-        return payload
-
-    def _keep(self, piece: bytes) -> None:
-        self._carry.append(piece)
-        self._carried += len(piece)
-        self._last = (self._last + piece)[-3:]
-        if self._carried > LONGEST_EVENT:
-            raise ProtocolError("One event of the stream is longer than 16 MiB.")
 
     def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
         """What is relayed of whole events, their tokens, and whether the end is among them."""
