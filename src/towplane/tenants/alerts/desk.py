@@ -115,12 +115,14 @@ class AlertDesk:
         return sum(await asyncio.gather(*self._sending.values()))
 
     async def _start_due(self) -> None:
+        # Also one that ends while the database is read: what was read may not know that yet.
+        under_way = set(self._sending)
         found = await asyncio.to_thread(self._due)
         standing = self._standing()
         near = watched(standing.tenants, standing.keys, standing.default) if found else []
         by_account = {(one.account.kind, one.account.name): one for one in near}
         for one in found:
-            if one.number in self._sending or len(self._sending) >= _MOST_AT_ONCE:
+            if one.number in under_way or len(self._sending) >= _MOST_AT_ONCE:
                 continue
             whose = by_account.get((one.alert.kind, one.alert.name))
             task = asyncio.create_task(self._send(one, whose, standing))
