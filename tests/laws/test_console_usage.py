@@ -87,6 +87,16 @@ async def test_every_group_has_a_page(plane: Plane, by: str) -> None:
     assert f"By {GROUPS[by].lower()}" in Page(await plane.html(f"/usage?by={by}")).text  # type: ignore[index]  # its own keys
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["?since=0001-01-01&until=9999-12-31", "?since=2026-11-23&until=2026-11-01",
+     "?until=0001-01-01", "?since=9999-12-31"],
+)  # fmt: skip
+async def test_any_span_of_days_is_answered(plane: Plane, query: str) -> None:
+    html = await plane.html(f"/usage{query}")
+    assert html.count("<rect") <= 400
+
+
 @pytest.mark.parametrize("query", ["?by=colour", "?since=yesterday", "?until=2026-13-01", "?x=1"])
 async def test_what_makes_no_sense_is_the_default(plane: Plane, query: str) -> None:
     assert await plane.html(f"/usage{query}") == await plane.html("/usage")
