@@ -19,11 +19,11 @@ import yaml
 from towplane.cli.main import run
 from towplane.testing.anthropic import AnthropicEmulator
 from towplane.testing.bedrock import ACCOUNT, FakeBedrock
+from towplane.testing.book import Seen
 from towplane.testing.openai import OpenAIEmulator, Script
 from towplane.testing.openai.azure import Azure
 from towplane.testing.openai.limits import Provisioned
 from towplane.testing.plane import RunningPlane, wait_until
-from towplane.testing.provider.book import Seen
 from towplane.testing.vertex import Script as VertexScript
 from towplane.testing.vertex import VertexEmulator
 

@@ -22,8 +22,8 @@ from typing import Any, Self, cast
 
 import uvloop
 
+from towplane.testing.book import Book
 from towplane.testing.framing import Malformed, Message, MessageReader
-from towplane.testing.provider.book import Book
 from towplane.testing.provider.wire import chunk, last_chunk
 
 __all__ = ["Cut", "Emulator", "Reply"]

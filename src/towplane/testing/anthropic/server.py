@@ -26,9 +26,9 @@ from towplane.testing.anthropic.check import VERSIONS, Refusal, check
 from towplane.testing.anthropic.models import MODELS
 from towplane.testing.anthropic.script import GOOD, Script
 from towplane.testing.anthropic.tokens import count_request
+from towplane.testing.book import Seen
 from towplane.testing.emulator import Emulator, Reply
 from towplane.testing.framing import Message
-from towplane.testing.provider.book import Seen
 
 __all__ = ["KEY", "AnthropicEmulator", "Billed"]
 

@@ -1,6 +1,6 @@
 """The fake Bedrock's own books: what it saw and what it would bill, to compare with a ledger."""
 
-from towplane.testing.provider.book import Book, Seen
+from towplane.testing.book import Book, Seen
 
 __all__ = ["BedrockBook", "Bill"]
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from towplane.testing.book import Seen
 from towplane.testing.emulator import Emulator, Reply
 from towplane.testing.framing import Message
 from towplane.testing.openai import azure as azures
@@ -28,7 +29,6 @@ from towplane.testing.openai.limits import Limit, Provisioned
 from towplane.testing.openai.plan import Plan, Wish, make_plan
 from towplane.testing.openai.script import GOOD, Script
 from towplane.testing.provider import dialect
-from towplane.testing.provider.book import Seen
 
 __all__ = ["Billed", "OpenAIEmulator"]
 

@@ -19,9 +19,9 @@ from typing import Any, Self, cast
 import msgspec
 import uvloop
 
+from towplane.testing.book import Book, Seen
 from towplane.testing.framing import Malformed, Message, MessageReader
 from towplane.testing.provider import dialect, wire
-from towplane.testing.provider.book import Book, Seen
 from towplane.testing.provider.dialect import Ask
 from towplane.testing.provider.script import GOOD, Script
 

@@ -1,6 +1,6 @@
 """A row of the emulator's books: what it saw of a request, and what it would bill for it."""
 
-from towplane.testing.provider.book import Seen
+from towplane.testing.book import Seen
 
 __all__ = ["Billed"]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from towplane.testing.anthropic import AnthropicEmulator
 from towplane.testing.anthropic.script import Script, Trouble
+from towplane.testing.book import Seen
 from towplane.testing.conversation.talk import JSON
 from towplane.testing.conversation.upstreams.upstream import Act, Bill, Upstream
-from towplane.testing.provider.book import Seen
 
 __all__ = ["FAILURES", "Anthropic"]
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from towplane.testing.bedrock import Break, FakeBedrock, Script
+from towplane.testing.book import Seen
 from towplane.testing.conversation.talk import JSON
 from towplane.testing.conversation.upstreams.upstream import Act, Bill, Upstream
-from towplane.testing.provider.book import Seen
 
 __all__ = ["BedrockConverse", "BedrockInvoke", "BedrockOpenAI"]
 

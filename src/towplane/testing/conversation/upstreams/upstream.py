@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from towplane.testing.anthropic import AnthropicEmulator
 from towplane.testing.bedrock import ACCOUNT, FakeBedrock
+from towplane.testing.book import Seen
 from towplane.testing.conversation.talk import JSON
 from towplane.testing.emulator import Emulator
 from towplane.testing.openai import OpenAIEmulator
 from towplane.testing.openai.azure import Azure
-from towplane.testing.provider.book import Seen
 from towplane.testing.vertex import VertexEmulator
 
 __all__ = ["EMBED", "GPT", "Act", "Bill", "Emulators", "Upstream"]

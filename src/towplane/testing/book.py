@@ -1,4 +1,4 @@
-"""The fake provider's own books: what it saw and what it would bill, to compare with the ledger."""
+"""The own books of a double: what it saw and what it would bill, to compare with the ledger."""
 
 import threading
 import time
@@ -87,7 +87,7 @@ class Book:
             self.malformed.clear()
 
     def wait(self, claim: Callable[["Book"], bool], within_s: float = 10.0) -> bool:
-        """Wait until the claim holds; the one place where a story waits for the provider."""
+        """Wait until the claim holds; the one place where a story waits for a double."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:
             if claim(self):
