@@ -109,7 +109,7 @@ def test_every_room_is_reached_from_every_other_by_keyboard(page: Page, console:
         for _ in range(place + 1):
             page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        page.wait_for_url(f"{console.url}{path}", wait_until="commit")
+        page.wait_for_url(f"{console.url}{path}", wait_until="load")
         expect(page.locator(".rooms a[aria-current=page]")).to_have_text(title)
 
 
@@ -179,7 +179,7 @@ def test_usage_is_asked_by_form_and_the_url_holds_the_question(
     page.wait_for_url("**/usage?by=model&since=*&until=2026-11-20&tenant=globex*")
     expect(page.locator("#part-rows h2")).to_contain_text("tenant globex")
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="CSV", exact=True).click()
     assert download.value.suggested_filename.startswith("usage-by-model-from-")
     assert Path(download.value.path()).read_text().startswith("model,requests,")
 
