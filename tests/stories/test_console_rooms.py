@@ -213,7 +213,7 @@ def test_text_has_contrast_in_light_and_dark(
 def test_no_width_makes_a_page_wider_than_the_screen(browser: Browser, console: OpenPlane) -> None:
     context = browser.new_context()
     opened = context.new_page()
-    for width in (320, 768, 1440):
+    for width in (320, 1024):
         opened.set_viewport_size({"width": width, "height": 800})
         for path in PAGES:
             opened.goto(f"{console.url}{path}", wait_until="domcontentloaded")
@@ -222,11 +222,11 @@ def test_no_width_makes_a_page_wider_than_the_screen(browser: Browser, console: 
     context.close()
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_built_so_that_it_can_be_heard(page: Page, console: OpenPlane, path: str) -> None:
+def test_pages_are_built_so_that_they_can_be_heard(page: Page, console: OpenPlane) -> None:
     """One heading of the first rank, names on all that is operated, headings on all tables."""
-    page.goto(f"{console.url}{path}", wait_until="domcontentloaded")
-    assert page.evaluate(_HARD_TO_HEAR) == []
+    for path in PAGES:
+        page.goto(f"{console.url}{path}", wait_until="domcontentloaded")
+        assert page.evaluate(_HARD_TO_HEAR) == [], path
 
 
 _HARD_TO_HEAR = """() => {
