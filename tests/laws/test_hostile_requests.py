@@ -39,5 +39,5 @@ def test_a_hostile_request_comes_to_its_end(plane: MemoryPlane, number: int, cut
     assert wrong == []
     assert [body for body in bodies if b"smuggled" in body] == []
     assert (plane.errors, plane.malformed, plane.journal.twice) == ([], [], [])
-    assert (plane.journal.open, plane.hall.exchanges) == ({}, set())
-    assert plane.hall.connections == set()
+    assert (plane.journal.open, plane.hall.exchanges) == ({}, {})
+    assert plane.hall.connections == {}

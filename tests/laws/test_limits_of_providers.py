@@ -260,6 +260,37 @@ def test_a_route_may_let_requests_wait_for_a_limit() -> None:
     fleet.close()
 
 
+def test_who_stands_in_line_is_served_before_who_comes_later() -> None:
+    """A unit that comes back goes to the queue, not to whoever happens to ask next."""
+    fleet = make(
+        [target("a", provider="a")], providers=limited(concurrency=1), queue=Queue(longest_s=30.0)
+    )
+    clients = [ask(fleet) for _ in range(3)]
+    for served in range(3):
+        fleet.worker.upstream().give(ANSWER)
+        clients.append(ask(fleet))
+        fleet.wait(0.5)
+        assert [bool(one.answers()) for one in clients[:4]] == [n <= served for n in range(4)]
+    fleet.close()
+
+
+def test_a_unit_for_one_that_left_is_not_lost() -> None:
+    fleet = make(
+        [target("a", provider="a")], providers=limited(concurrency=1), queue=Queue(longest_s=30.0)
+    )
+    first, second, third = (ask(fleet) for _ in range(3))
+    second.leave()
+    fleet.turn()
+    fleet.worker.upstream().give(ANSWER)
+    fleet.wait(1.0)
+    fleet.worker.upstream().give(ANSWER)
+    assert [first.answer().status, third.answer().status] == [200, 200]
+    fleet.wait(3.0)
+    assert not fleet.worker.hall.exchanges
+    assert not fleet.worker.hall._standing
+    fleet.close()
+
+
 def test_who_waited_as_long_as_it_may_is_refused() -> None:
     fleet = make(
         [target("a", provider="a")], providers=limited(concurrency=1), queue=Queue(longest_s=3.0)

@@ -54,6 +54,7 @@ def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
         return False
     x.denied = None
     unclaim(x)
+    target.provider.short = short
     wait_s = denied.retry_after_s
     target.provider.at_limit_until = x.hall.now() + (
         _UNKNOWN_WAIT_S if wait_s is None else max(wait_s, 0.05)
@@ -63,9 +64,10 @@ def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
 
 def unclaim(x: "Exchange") -> None:
     """Give back what was taken for an attempt that did not begin."""
-    for share, amount in x.claimed:
+    claimed, x.claimed = x.claimed, ()
+    for share, amount in claimed:
         share.free += amount
-    x.claimed = ()
+        x.hall.came_back(share)
 
 
 def give_back(attempt: "Attempt", used_tokens: int) -> None:
@@ -73,6 +75,7 @@ def give_back(attempt: "Attempt", used_tokens: int) -> None:
     for share, amount in attempt.claimed:
         if share.unit == RUNS:
             share.free += amount
+            attempt.x.hall.came_back(share)
         elif share.unit == TOKENS:
             share.settle(amount - used_tokens, attempt.started_at)
     attempt.claimed = ()

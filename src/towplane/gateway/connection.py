@@ -96,12 +96,12 @@ class Connection(asyncio.Protocol):
             self.closing = True
             self.transport.abort()
             return
-        hall.connections.add(self)
+        hall.connections[self] = None
         self.deadline = hall.now() + hall.limits.header_timeout_s
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """The client is gone; what runs for it stops."""
-        self._hall.connections.discard(self)
+        self._hall.connections.pop(self, None)
         self.closing = True
         self._queue.clear()
         if self.exchange is not None:

@@ -118,7 +118,7 @@ class Exchange:
 
     def begin(self) -> None:
         """Walk the line until it waits or ends."""
-        self.hall.exchanges.add(self)
+        self.hall.exchanges[self] = None
         self._walk = self.hall.walk(self)
         self._step("")
 
@@ -227,7 +227,7 @@ class Exchange:
         """The line has ended, and says nothing any more."""
         self._walk = None
         self._moments = ()
-        self.hall.exchanges.discard(self)
+        self.hall.exchanges.pop(self, None)
         if self.attempt is not None:
             self.attempt.relay = None  # no cycle is left for the collector
             self.attempt = None

@@ -10,6 +10,7 @@ import json
 import math
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -79,8 +80,9 @@ class Hall:
         self.swept_at = clock.monotonic()
         """The time of the last sweep: good enough for the deadlines of connections."""
         self.counters = Counters(CATALOGUE["towplane_overhead_seconds"].edges)
-        self.connections: set[Connection] = set()
-        self.exchanges: set[Exchange] = set()
+        self.connections: dict[Connection, None] = {}
+        self.exchanges: dict[Exchange, None] = {}
+        """Both in the order in which they came, so that a sweep is the same each time."""
         self.targets: dict[str, TargetState] = {}
         self.routes: dict[str, RouteState] = {}
         self.draining = False
@@ -91,6 +93,10 @@ class Hall:
         self._accounts: dict[str, Account] = {}
         self._limited: dict[str, tuple[Account, ...]] = {}
         self._waiting: dict[str, tuple[int, list[Exchange]]] = {}
+        self._standing: dict[int, Exchange] = {}
+        self._serial = 0
+        self.lines: Counter[str] = Counter()
+        """By pool: exchanges that stand in the coordinator's queue."""
         self._edges: Edges = {}
         self._connections_swept_at = 0.0
 
@@ -155,6 +161,25 @@ class Hall:
         caller = x.caller
         self.tell(Need(share.name, amount, rank_of(caller.priority), caller.tenant))
 
+    def stand_in_line(self, x: Exchange, short: Short, until: float) -> None:
+        """Wait in the coordinator's queue for units of a provider's limit, in the order of
+        priorities; the exchange is told when it has them, or when its patience ends."""
+        share, amount = short
+        self._serial += 1
+        self._standing[self._serial] = x
+        self.lines[share.name] += 1
+        x.waits_until = until + ADMISSION_WAIT_S
+        amount += self._tell_settled(share)
+        self._return_unused(share)
+        caller, wait_s = x.caller, max(0.0, until - self.now())
+        rank = rank_of(caller.priority)
+        self.tell(Need(share.name, amount, rank, caller.tenant, wait_s, self._serial))
+
+    def came_back(self, share: Share) -> None:
+        """Units are unused again; where others stand in line for them, the queue decides."""
+        if self.lines[share.name]:
+            self._return_unused(share)
+
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""
         attempt = x.attempt
@@ -215,7 +240,7 @@ class Hall:
 
     def granted(self, message: Granted) -> None:
         """Units came, or there are none; who waited for them looks again."""
-        waiting = self._waiting.pop(message.pool, None)
+        waiting = None if message.serial else self._waiting.pop(message.pool, None)
         share = self._share(message.pool)
         if share is not None:
             share.free += message.amount
@@ -223,6 +248,8 @@ class Hall:
                 share.fresh_until = self.now() + RATE_SHARE_S
         elif message.amount:
             self.tell(Returned(message.pool, message.amount))  # its window turned meanwhile
+        if message.serial:
+            self._serve(message, share)
         if waiting is None:
             return
         amount, exchanges = waiting
@@ -231,6 +258,17 @@ class Hall:
             if not message.amount:
                 x.denied = Denied(message.pool, amount, message.retry_after_s)
             x.resume(GRANTED)
+
+    def _serve(self, message: Granted, share: Share | None) -> None:
+        """Who stood in line is told; what it does not take goes back to the queue."""
+        x = self._standing.pop(message.serial)
+        self.lines[message.pool] -= 1
+        x.waits_until = 0.0
+        if not message.amount:
+            x.denied = Denied(message.pool, 0, message.retry_after_s)
+        x.resume(GRANTED)
+        if share is not None:
+            self.came_back(share)
 
     def recalled(self, pool: str) -> None:
         """Another worker needs what this one does not use."""

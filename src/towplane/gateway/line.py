@@ -12,7 +12,7 @@ from towplane.gateway.account import account_attempt, account_refusal, account_r
 from towplane.gateway.admit import Short, admit, refusal_of, settle
 from towplane.gateway.attempt import Attempt
 from towplane.gateway.claim import claim, is_denied, unclaim
-from towplane.gateway.exchange import DUE, GONE, GRANTED, Exchange
+from towplane.gateway.exchange import DUE, GONE, GRANTED, LATE, Exchange
 from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.relay import relay_failure
 from towplane.gateway.route import Decision, no_time, resolve, route, route_again, route_around
@@ -108,19 +108,36 @@ def _queue(x: Exchange, none: NoTarget) -> Generator[None, None, Decision]:
     """Wait for a target that is only at its limit, as long as the route and the client allow."""
     assert x.route is not None
     until = x.route.waits_until(x.begun_at, x.ends_at)
-    while True:
-        wait_s = (none.after_s or 0.0) * (1 + x.hall.random() / 10)
-        if not isinstance(none, AtLimit) or x.hall.now() + wait_s > until:
-            raise none
+    while isinstance(none, AtLimit) and x.hall.now() < until:
+        limited = x.route.nearest_limit(x.hall.now())
         x.route.waiting += 1
-        went_well = yield from _pause(x, wait_s)
+        if limited is not None and limited.short is not None:
+            went_well = yield from _stand_in_line(x, limited.short, until)
+            limited.at_limit_until = 0.0
+        else:
+            wait_s = (none.after_s or 0.0) * (1 + x.hall.random() / 10)
+            went_well = x.hall.now() + wait_s <= until
+            if went_well:
+                went_well = yield from _pause(x, wait_s)
         x.route.waiting -= 1
         if not went_well:
-            raise none
+            break
         try:
             return route(x, x.hall.now())
         except NoTarget as still:
             none = still
+    raise none
+
+
+def _stand_in_line(x: Exchange, short: Short, until: float) -> Generator[None, None, bool]:
+    """Wait in the coordinator's queue for units; whether there are some now, and a client."""
+    x.denied = None
+    x.hall.stand_in_line(x, short, until)
+    yield
+    while x.moment not in (GRANTED, GONE, LATE):
+        yield
+    is_denied, x.denied = x.denied is not None, None
+    return x.moment == GRANTED and not is_denied and not x.gone
 
 
 def _pause(x: Exchange, seconds: float) -> Generator[None, None, bool]:

@@ -7,7 +7,7 @@ counts and its retry budget. Knows no request and no client.
 import math
 from collections.abc import Callable, Mapping
 
-from towplane.gateway.admit import Account
+from towplane.gateway.admit import Account, Short
 from towplane.gateway.counters import Edges, Histogram, RouteCounters
 from towplane.gateway.dial import forwarding
 from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport
@@ -252,7 +252,7 @@ class TargetState:
 class ProviderState:
     """What the targets of one provider share in this worker."""
 
-    __slots__ = ("account", "at_limit_until", "credentials")
+    __slots__ = ("account", "at_limit_until", "credentials", "short")
 
     def __init__(self) -> None:
         self.credentials = CredentialPool()
@@ -260,6 +260,8 @@ class ProviderState:
         """This worker's shares of the limits that the document sets; None: it sets none."""
         self.at_limit_until = 0.0
         """Until when there are no units of those limits."""
+        self.short: Short | None = None
+        """Which ones were missing last."""
 
 
 class RouteState:
@@ -287,6 +289,18 @@ class RouteState:
             [(targets[place.target], place.weight) for place in group] for group in info.groups
         ]
         self.dearest = Dearest(target for group in self.groups for target, _ in group)
+
+    def nearest_limit(self, now: float) -> "ProviderState | None":
+        """The provider whose limit keeps a target from answering, the one that is free first."""
+        limited = [
+            target.provider
+            for group in self.groups
+            for target, _ in group
+            if target.provider.at_limit_until > now
+            and target.provider.short is not None
+            and target.info.state == "ready"
+        ]
+        return min(limited, key=lambda one: one.at_limit_until, default=None)
 
     def waits_until(self, begun_at: float, ends_at: float) -> float:
         """Until when a request may wait for a target; it may not if too many do already."""
