@@ -1,9 +1,11 @@
 """Credentials in the plane process: when they are renewed, what is used meanwhile, what shows."""
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -211,6 +213,38 @@ def test_a_package_that_fails_in_its_own_way_does_not_end_the_refreshing(
 
     asyncio.run(play())
     assert "a secret" not in caplog.text
+
+
+def test_what_a_package_leaves_behind_is_cleared_away() -> None:
+    """SDKs leave rings of objects, and the plane process looks for rings very rarely."""
+
+    class Ring:
+        def __init__(self) -> None:
+            self.me = self
+
+    left: list[weakref.ref[Ring]] = []
+
+    def issue() -> Issued:
+        left.append(weakref.ref(Ring()))
+        return Issued(headers=(("authorization", "Bearer t"),))
+
+    source = Source(
+        name="p#1", how="", issue=issue, sample=Issued(), made_of=(), references=frozenset()
+    )
+
+    async def play() -> None:
+        refresher = Refresher(lambda: None, Clock())
+        refresher.hold({"p": [source]})
+        await refresher.obtain(20.0)
+        assert refresher.states("p")[0].state == "ready"
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(0)  # nobody looks for them otherwise
+    try:
+        asyncio.run(play())
+    finally:
+        gc.set_threshold(*thresholds)
+    assert [one() for one in left] == [None]
 
 
 def test_a_rotated_secret_is_in_use_at_once() -> None:
