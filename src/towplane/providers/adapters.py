@@ -6,7 +6,6 @@ values are `Adapter`s; the built-in ones are found through the same function.
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from towplane.parts.errors import Unsupported
 from towplane.providers.adapter import Adapter
@@ -30,6 +29,8 @@ def adapter_of(kind: str) -> Adapter:
     if kind in PROVIDERS:
         found = import_module(PROVIDERS[kind]).ADAPTER
     else:
+        from importlib.metadata import entry_points  # 10 ms that few workers need
+
         outside = list(entry_points(group="towplane.providers", name=kind))
         if not outside:
             raise Unsupported(

@@ -5,7 +5,6 @@ two clocks that differ do no harm.
 """
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
 __all__ = ["read_retry_after"]
 
@@ -37,6 +36,8 @@ def _number(value: bytes) -> float | None:
 def _until(value: bytes, date: bytes | None) -> float | None:
     if date is None:
         return None
+    from email.utils import parsedate_to_datetime  # 5 ms that nearly no worker needs
+
     try:
         then = parsedate_to_datetime(value.decode("ascii"))
         now = parsedate_to_datetime(date.decode("ascii"))

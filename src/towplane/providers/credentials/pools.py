@@ -2,9 +2,6 @@
 
 from typing import assert_never
 
-from towplane.providers.credentials.aws import aws_source
-from towplane.providers.credentials.azure import entra_source
-from towplane.providers.credentials.google import google_source
 from towplane.providers.credentials.keys import header_source
 from towplane.providers.credentials.source import Reveal, Source, Via
 from towplane.providers.spec import (
@@ -41,6 +38,8 @@ def open_credentials(name: str, spec: ProviderSpec, reveal: Reveal) -> list[Sour
                 for number, one in enumerate(spec.credentials, start=1)
             ]
         case AzureOpenAISpec():
+            from towplane.providers.credentials.azure import entra_source  # by who needs it
+
             return [
                 entra_source(f"{name}#{number}", one, spec.endpoint, reveal, via)
                 if one.api_key is None
@@ -48,11 +47,15 @@ def open_credentials(name: str, spec: ProviderSpec, reveal: Reveal) -> list[Sour
                 for number, one in enumerate(spec.credentials, start=1)
             ]
         case BedrockSpec():
+            from towplane.providers.credentials.aws import aws_source
+
             return [
                 aws_source(f"{name}#{number}", one, spec.region, reveal, via)
                 for number, one in enumerate(spec.credentials, start=1)
             ]
         case VertexSpec():
+            from towplane.providers.credentials.google import google_source
+
             return [
                 google_source(f"{name}#{number}", one, reveal, via)
                 for number, one in enumerate(spec.credentials, start=1)

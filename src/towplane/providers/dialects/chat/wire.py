@@ -8,6 +8,7 @@ import msgspec
 
 from towplane.parts import usage as normal
 from towplane.providers.dialects.chat.usage import Usage
+from towplane.providers.dialects.tail import last_usage
 
 __all__ = [
     "DONE",
@@ -173,17 +174,8 @@ def read_usage(body: bytes) -> normal.Usage | None:
 
 def usage_of_tail(tail: bytes) -> normal.Usage | None:
     """The usage near the end of an answer of which the beginning is gone."""
-    start = tail.rfind(b'"usage"')
-    if start < 0:
-        return None
-    opening = tail.find(b"{", start)
-    closing = tail.rfind(b"}")
-    while 0 <= opening < closing:
-        try:
-            return _usage.decode(tail[opening : closing + 1]).normal()
-        except msgspec.DecodeError:
-            closing = tail.rfind(b"}", opening, closing)
-    return None
+    usage = last_usage(tail, _usage)
+    return usage.normal() if usage is not None else None
 
 
 def estimate_tokens(body: bytes) -> int:

@@ -19,6 +19,7 @@ from towplane.providers.ask import Ask
 from towplane.providers.dialects.messages import wire
 from towplane.providers.dialects.messages.errors import ErrorSaid, failure_of, read_error
 from towplane.providers.dialects.messages.usage import WireUsage, normal_usage
+from towplane.providers.dialects.tail import last_usage
 
 __all__ = ["MessagesRelay", "make_relay"]
 
@@ -89,15 +90,9 @@ class MessagesRelay(Reader):
         return body, (letters + 3) // 4  # about four characters a token
 
     def read_tail(self, tail: bytes) -> None:
-        start = tail.rfind(b'"usage"')
-        opening = tail.find(b"{", start) if start >= 0 else -1
-        closing = tail.rfind(b"}")
-        while 0 <= opening < closing:
-            try:
-                self.usage = normal_usage(_usage.decode(tail[opening : closing + 1]))
-                return
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                closing = tail.rfind(b"}", opening, closing)
+        said = last_usage(tail, _usage)
+        if said is not None:
+            self.usage = normal_usage(said)
 
     def _look(self, payload: bytes) -> tuple[bytes, int, bool]:
         """What is relayed of whole events, their tokens, and whether the end is among them.

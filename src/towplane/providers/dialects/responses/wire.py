@@ -10,6 +10,7 @@ import msgspec
 
 from towplane.providers.dialects.chat.verdict import Said, read_said
 from towplane.providers.dialects.responses.usage import ToolUsage, Usage
+from towplane.providers.dialects.tail import last_usage
 
 __all__ = [
     "DONE",
@@ -40,8 +41,6 @@ _EMPTY = re.compile(rb'"delta": ?""')
 _SERVICE = re.compile(rb'"service_tier": ?"(\w+)"')
 _OF_TOOLS = b"output_content.delta"
 """What a tool printed was not generated."""
-_DEEPEST = 8
-"""Objects that end within a usage, itself included; OpenAI's has four."""
 _SIGNS = (b"response.completed", b"response.incomplete", b"response.failed")
 
 
@@ -166,22 +165,8 @@ def decode_response(body: bytes) -> Response:
 
 
 def usage_of_tail(tail: bytes) -> Usage | None:
-    """The usage near the end of an answer of which the beginning is gone.
-
-    `metadata`, which stands behind it, may have a key of this name, too.
-    """
-    end = len(tail)
-    while (start := tail.rfind(b'"usage"', 0, end)) >= 0:
-        opening, end = tail.find(b"{", start), start
-        closing = tail.find(b"}", opening)
-        for _ in range(_DEEPEST):
-            if not 0 <= opening < closing:
-                break
-            try:
-                return _usage.decode(tail[opening : closing + 1])
-            except msgspec.DecodeError:
-                closing = tail.find(b"}", closing + 1)
-    return None
+    """The usage near the end of an answer of which the beginning is gone."""
+    return last_usage(tail, _usage)
 
 
 def service_of_tail(tail: bytes) -> str | None:
