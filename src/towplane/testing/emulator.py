@@ -17,14 +17,19 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from email.utils import formatdate
-from http import HTTPStatus
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import uvloop
 
 from towplane.testing.book import Book
-from towplane.testing.framing import Malformed, Message, MessageReader
-from towplane.testing.provider.wire import chunk, last_chunk
+from towplane.testing.framing import (
+    Malformed,
+    Message,
+    MessageReader,
+    chunk,
+    last_chunk,
+    status_line,
+)
 
 __all__ = ["Cut", "Emulator", "Reply"]
 
@@ -48,13 +53,13 @@ class Reply:
 
     async def whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """An answer in one piece."""
-        await self._write(_head(status, [*headers, ("content-length", str(len(body)))]))
+        await self.write(_head(status, [*headers, ("content-length", str(len(body)))]))
         await self._body(body)
 
     async def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
         """An answer of unknown length."""
         self._is_chunked = True
-        await self._write(_head(status, [*headers, ("transfer-encoding", "chunked")]))
+        await self.write(_head(status, [*headers, ("transfer-encoding", "chunked")]))
 
     async def more(self, data: bytes) -> None:
         """A piece of it."""
@@ -62,16 +67,22 @@ class Reply:
 
     async def end(self) -> None:
         """Its end."""
-        await self._write(last_chunk({}))
+        await self.write(last_chunk({}))
+
+    async def write(self, data: bytes) -> None:
+        """Bytes as they are, once the client takes them."""
+        if not data:
+            return
+        if not self._writable.is_set():
+            await self._writable.wait()
+        if self._transport.is_closing():
+            raise asyncio.CancelledError
+        self._transport.write(data)
 
     async def reset(self) -> None:
         """A TCP reset, once the client has read what was written."""
         await asyncio.sleep(0.01)  # a reset throws away what the kernel has not sent yet
-        found = self._transport.get_extra_info("socket")
-        if found is not None:
-            with contextlib.suppress(OSError), socket.socket(fileno=_dup(found)) as own:
-                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        _reset(self._transport)
         raise Cut
 
     async def close(self) -> None:
@@ -87,10 +98,10 @@ class Reply:
         for piece in self._pieces(data):
             room = None if self.cut_after is None else self.cut_after - self._sent
             if room is not None and room <= len(piece):
-                await self._write(chunk(piece[:room]) if self._is_chunked else piece[:room])
+                await self.write(chunk(piece[:room]) if self._is_chunked else piece[:room])
                 await self.reset()
             self._sent += len(piece)
-            await self._write(chunk(piece) if self._is_chunked else piece)
+            await self.write(chunk(piece) if self._is_chunked else piece)
             if self.shred is not None:
                 await asyncio.sleep(0)
 
@@ -104,26 +115,30 @@ class Reply:
             start += size
         return found
 
-    async def _write(self, data: bytes) -> None:
-        if not data:
-            return
-        if not self._writable.is_set():
-            await self._writable.wait()
-        if self._transport.is_closing():
-            raise asyncio.CancelledError
-        self._transport.write(data)
-
 
 class Emulator(ABC):
     """A double of an API, on loopback, in a thread of its own."""
 
-    def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    resets: ClassVar[bool] = False
+    """A kill throws away what the kernel has not sent yet."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        read_pause_s: float = 0.0,
+        backlog: int = 4096,
+    ) -> None:
         self.port = port
         self.tls = tls
+        self.read_pause_s = read_pause_s
+        """A pause after each read of a request: a slow reader."""
         self.book = Book()
         self.received: deque[Message] = deque(maxlen=16)
         """The last requests, as they came."""
         self.connections: set[_Connection] = set()
+        self._backlog = backlog
         self._loop = uvloop.new_event_loop()
         self._server: asyncio.AbstractServer | None = None
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
@@ -165,6 +180,15 @@ class Emulator(ABC):
         """Listen again, on the same port."""
         self._call(self._listen())
 
+    def drop_idle(self) -> None:
+        """Close the connections that have no request, as a server's idle timeout does."""
+
+        async def drop() -> None:
+            for connection in tuple(self.connections):
+                connection.close_if_idle()
+
+        self._call(drop())
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
@@ -174,7 +198,11 @@ class Emulator(ABC):
 
     async def _listen(self) -> None:
         server = await self._loop.create_server(
-            lambda: _Connection(self), "127.0.0.1", self.port, ssl=self.tls, backlog=4096
+            lambda: _Connection(self),
+            "127.0.0.1",
+            self.port,
+            ssl=self.tls,
+            backlog=self._backlog,
         )
         self._server = server
         self.port = cast("asyncio.Server", server).sockets[0].getsockname()[1]
@@ -185,7 +213,7 @@ class Emulator(ABC):
             self._server = None
         tasks = [one.task for one in self.connections if one.task]
         for connection in tuple(self.connections):
-            connection.abort()
+            connection.abort(resets=self.resets)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -198,7 +226,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._reader = MessageReader("request")
+        self._reader = MessageReader("request", on_head=self._head_seen)
         self._waiting: deque[Message] = deque()
         self._transport: asyncio.Transport
         self._writable = asyncio.Event()
@@ -218,6 +246,10 @@ class _Connection(asyncio.Protocol):
             self._emulator.book.malformed.append(f"{problem}: {data[:200]!r}")
             self._transport.abort()
             return
+        if self._emulator.read_pause_s:
+            self._transport.pause_reading()
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._emulator.read_pause_s, self._resume_reading)
         if self._waiting and self.task is None:
             self.task = asyncio.get_running_loop().create_task(self._serve())
 
@@ -233,9 +265,25 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    def abort(self) -> None:
+    def abort(self, *, resets: bool) -> None:
         """Lose the connection now."""
-        self._transport.abort()
+        if resets:
+            _reset(self._transport)
+        else:
+            self._transport.abort()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is being read or answered."""
+        if self.task is None and self._reader.current is None:
+            self._transport.close()
+
+    def _resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _head_seen(self, message: Message) -> None:
+        if message.get(b"expect").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def _serve(self) -> None:
         try:
@@ -253,14 +301,14 @@ class _Connection(asyncio.Protocol):
 
 
 def _head(status: int, headers: list[tuple[str, str]]) -> bytes:
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:
-        reason = "Overloaded" if status == 529 else "Unknown"
-    lines = [f"HTTP/1.1 {status} {reason}", f"date: {formatdate(time.time(), usegmt=True)}"]
+    lines = [status_line(status), f"date: {formatdate(time.time(), usegmt=True)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _dup(found: Any) -> int:
-    return socket.dup(found.fileno())
+def _reset(transport: asyncio.Transport) -> None:
+    found = transport.get_extra_info("socket")
+    if found is not None:
+        with contextlib.suppress(OSError), socket.socket(fileno=socket.dup(found.fileno())) as own:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

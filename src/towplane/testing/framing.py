@@ -1,17 +1,19 @@
-"""A strict reader of HTTP/1.1 messages, for judging what the plane puts on the wire.
+"""A strict reader of HTTP/1.1 messages, for judging what the plane puts on the wire; and the lines
+and chunks that doubles write.
 
-It is written from RFC 9112 alone and shares nothing with the plane's own parser, so that the two do
-not make the same mistake. It knows no socket: bytes go in, messages come out. Whatever a careful
-peer would not send is `Malformed`.
+The reader is written from RFC 9112 alone and shares nothing with the plane's own parser, so that
+the two do not make the same mistake. It knows no socket: bytes go in, messages come out. Whatever a
+careful peer would not send is `Malformed`.
 """
 
 import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Literal
 
-__all__ = ["Malformed", "Message", "MessageReader"]
+__all__ = ["Malformed", "Message", "MessageReader", "chunk", "last_chunk", "status_line"]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -225,6 +227,26 @@ class MessageReader:
         self._done.append(self.current)
         self.current = None
         self._step = self._read_head
+
+
+def status_line(status: int, version: str = "1.1") -> str:
+    """How a head begins."""
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = "Overloaded" if status == 529 else "Unknown"
+    return f"HTTP/{version} {status} {reason}"
+
+
+def chunk(data: bytes, extension: str = "") -> bytes:
+    """One chunk of a body."""
+    return b"%x%s\r\n%s\r\n" % (len(data), extension.encode("latin-1"), data)
+
+
+def last_chunk(trailers: dict[str, str]) -> bytes:
+    """The end of a chunked body."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in trailers.items())
+    return b"0\r\n" + lines.encode("latin-1") + b"\r\n"
 
 
 def _header(line: bytes) -> tuple[bytes, bytes]:

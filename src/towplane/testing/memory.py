@@ -29,7 +29,7 @@ from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, TenantRecord, digest_of, mint
 from towplane.testing.clock import FakeClock
-from towplane.testing.framing import Malformed, Message, MessageReader
+from towplane.testing.framing import Malformed, Message, MessageReader, chunk, last_chunk
 from towplane.testing.provider import dialect, wire
 from towplane.testing.provider.script import GOOD
 
@@ -46,8 +46,8 @@ def answer_well(message: Message) -> list[bytes]:
     ask = dialect.read_ask(message.path.decode("latin-1"), bytes(message.body))
     if ask.stream:
         pieces = [wire.head(200, [("content-type", "text/event-stream")], script=GOOD)]
-        pieces += [wire.chunk(wire.event(event.data)) for event in dialect.stream(ask, GOOD, 0)]
-        return [*pieces, wire.last_chunk({})]
+        pieces += [chunk(wire.event(event.data)) for event in dialect.stream(ask, GOOD, 0)]
+        return [*pieces, last_chunk({})]
     status, value = 200, dialect.embed(ask)
     if not ask.path.endswith("/embeddings"):
         value = dialect.answer(ask, GOOD, 0)
