@@ -27,9 +27,12 @@ class Loop:
 class Transport:
     """Notes what is written, unless it fails."""
 
-    def __init__(self, written: list[bytes], trouble: Exception | None = None) -> None:
+    def __init__(
+        self, written: list[bytes], trouble: Exception | None = None, *, is_closed: bool = False
+    ) -> None:
         self.written = written
         self.trouble = trouble
+        self.is_closed = is_closed
         self.is_aborted = False
 
     def write(self, data: bytes) -> None:
@@ -39,6 +42,9 @@ class Transport:
 
     def writelines(self, pieces: list[bytes]) -> None:
         self.write(b"".join(pieces))
+
+    def is_closing(self) -> bool:
+        return self.is_closed
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -95,6 +101,17 @@ def test_a_write_that_fails_holds_back_no_other_and_drops_its_connection(
     assert "writing to it failed" in caplog.text
     loop.come_round()
     assert written == [b"1", b"3"]
+
+
+def test_a_peer_that_leaves_before_the_turn_ends_is_nobodys_fault(
+    loop: Loop, turn: Turn, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The write comes too late, and the log says nothing of it."""
+    left = Transport([], trouble=RuntimeError("the handler is closed"), is_closed=True)
+    outgoing(turn, left).write(b"1")
+    loop.come_round()
+    assert left.is_aborted
+    assert not caplog.records
 
 
 def test_what_is_written_while_a_turn_ends_goes_out_with_the_next(loop: Loop, turn: Turn) -> None:

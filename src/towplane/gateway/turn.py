@@ -39,7 +39,8 @@ class Turn:
             try:
                 outgoing.flush()
             except Exception:  # noqa: BLE001  # the door: no other connection may wait for this one
-                _log.exception("a connection was dropped: writing to it failed")
+                if not outgoing.is_closing():  # else its peer has reset it in this very turn
+                    _log.exception("a connection was dropped: writing to it failed")
                 outgoing.abort()
 
 
