@@ -57,7 +57,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         Script(status=503),
         Script(status=529),
         Script(status=429, headers={"retry-after-ms": "1"}),
-        Script(status=401),
         Script(failure=Failure(how="reset", when="before_head")),
         Script(failure=Failure(how="close", when="before_head")),
         Script(failure=Failure(how="reset", when="after_head")),
@@ -88,6 +87,20 @@ def test_a_failure_before_the_first_token_is_not_seen(pair: Pair, script: Script
         assert {(row["target"], row["final"]) for row in first} == {("fake-0/fake", 0)}
         assert (last["target"], last["final"]) == ("fake-1/fake", 1)
         assert (last["cause"], last["outcome"], last["usage"]) == ("retry", "ok", "measured")
+
+
+def test_a_key_that_is_refused_is_left_alone(
+    plane: PlaneFactory, provider: FakeProvider, second_provider: FakeProvider
+) -> None:
+    """The other target answers, and the provider does not see the only key again."""
+    running = plane(provider, second_provider, route={"choose": "round-robin", "retries": GENEROUS})
+    pair = Pair(running, provider, second_provider, running.key("acme"))
+    answers = [*pair.ask(10, script=Script(status=401))]
+    refused = len(provider.book.rows())
+    assert 0 < refused <= 10
+    answers += pair.ask(10, script=Script(status=401))
+    assert [(one.status, one.whole, one.tokens) for one in answers] == [(200, True, 8)] * 20
+    assert provider.book.rows() == []
 
 
 def test_a_failure_after_the_first_token_is_the_clients(pair: Pair) -> None:
