@@ -8,7 +8,6 @@ from towplane.cli.options import DEFAULT_FILE, File, Json
 
 if TYPE_CHECKING:
     from towplane.api.views import EngineView
-    from towplane.controller.status import ReplicaStatus
     from towplane.document.load import Document
 
 __all__ = ["app"]
@@ -68,25 +67,8 @@ def _ask_plane(document: "Document") -> "list[EngineView] | None":
 def _look_offline(document: "Document") -> "list[EngineView]":
     from pathlib import Path
 
+    from towplane.cli.engine_view import engine_view
     from towplane.controller.offline import list_engines
 
     replicas = list_engines(document.plane, Path(document.file).parent)
-    return [_view(replica) for replica in replicas]
-
-
-def _view(replica: "ReplicaStatus") -> "EngineView":
-    from towplane.api.views import EngineView
-
-    return EngineView(
-        engine=replica.engine,
-        replica=replica.replica,
-        target=replica.target,
-        kind=replica.kind,
-        state=replica.state,
-        reason=replica.reason,
-        pid=replica.pid,
-        port=replica.port,
-        version=replica.version,
-        weights=replica.weights,
-        licence=replica.weights_licence,
-    )
+    return [engine_view(replica) for replica in replicas]
