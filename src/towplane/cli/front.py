@@ -6,20 +6,18 @@ process imports its database and opens the ledger. So this module imports as lit
 
 import fcntl
 import os
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from towplane.cli.certificates import check_certificates
 from towplane.document.load import Document
-from towplane.document.plane import Plane
 from towplane.document.resolve import resolve_secrets
-from towplane.gateway.egress import egress_of
 from towplane.gateway.fleet import Fleet
 from towplane.parts.clock import Clock
-from towplane.parts.errors import BadDocument, Conflict
+from towplane.parts.errors import Conflict
 from towplane.parts.secrets import Sealed
 
-__all__ = ["Front", "certificate_files", "check_certificates", "open_front"]
+__all__ = ["Front", "open_front"]
 
 
 @dataclass(slots=True)
@@ -63,39 +61,6 @@ async def open_front(document: Document) -> Front:
         fleet=fleet,
         serving=f"{scheme}://{shown}:{fleet.address[1]}",
     )
-
-
-def check_certificates(plane: Plane) -> None:
-    """Load every certificate, key and authority that workers will need. Raises BadDocument."""
-    tls = plane.gateway.tls
-    try:
-        if tls is not None:
-            path = tls.certificate
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
-        for provider in plane.providers.values():
-            egress = egress_of(provider)
-            if egress.ca is not None:
-                path = egress.ca
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(egress.ca)
-            if egress.certificate is not None:
-                path = egress.certificate
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.load_cert_chain(egress.certificate, egress.certificate_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise BadDocument(
-            f"{path} cannot be used: {error.strerror or error}.",
-            next_step="Give a PEM file that this user may read, with its matching key.",
-        ) from None
-
-
-def certificate_files(plane: Plane) -> list[str]:
-    """The files whose renewal takes effect without a new document."""
-    tls = plane.gateway.tls
-    files = [tls.certificate, tls.key] if tls is not None else []
-    for provider in plane.providers.values():
-        egress = egress_of(provider)
-        files += filter(None, (egress.ca, egress.certificate, egress.certificate_key))
-    return list(dict.fromkeys(files))
 
 
 def _take_lock(data_dir: Path) -> int:

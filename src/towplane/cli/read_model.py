@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from towplane.api.views import (
     DocumentError,
     DocumentView,
-    EngineView,
     LedgerView,
     PlaneStatus,
     PricesView,
@@ -19,6 +18,7 @@ from towplane.api.views import (
     UnpricedView,
     WorkerView,
 )
+from towplane.cli.engine_view import engine_view
 from towplane.cli.provider_view import provider_views
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
@@ -127,7 +127,7 @@ class LedgerState:
 
 
 def make_status(
-    running: "RunningPlane", replicas: tuple[ReplicaStatus, ...], lag: int | None, version: str
+    running: "RunningPlane", replicas: tuple[ReplicaStatus, ...], version: str
 ) -> PlaneStatus:
     """The plane as it stands."""
     plane = running.plane
@@ -142,12 +142,12 @@ def make_status(
         document=running.document.view(),
         pid=running.pid,
         workers=[_worker(worker) for worker in running.fleet.workers],
-        engines=[_engine(replica) for replica in replicas],
+        engines=[engine_view(replica) for replica in replicas],
         providers=provider_views(plane, targets, running.fleet, running.credentials.states),
         targets=targets,
         routes=[route_view(model, spec) for model, spec in plane.routing.items()],
-        ledger=running.ledger_state.view(lag),
-        prices=prices_view(plane, running.book, datetime.now(UTC)),
+        ledger=running.books.view(),
+        prices=prices_view(plane, running.price_book.current, datetime.now(UTC)),
     )
 
 
@@ -189,24 +189,6 @@ def _worker(worker: WorkerStatus) -> WorkerView:
         in_flight=report.in_flight if report is not None else None,
         connections=report.connections if report is not None else None,
         since=_moment(worker.since),
-    )
-
-
-def _engine(replica: ReplicaStatus) -> EngineView:
-    return EngineView(
-        engine=replica.engine,
-        replica=replica.replica,
-        target=replica.target,
-        kind=replica.kind,
-        state=replica.state,
-        reason=replica.reason,
-        pid=replica.pid,
-        port=replica.port,
-        version=replica.version,
-        weights=replica.weights,
-        licence=replica.weights_licence,
-        restarts=replica.restarts,
-        since=_moment(replica.since),
     )
 
 
