@@ -5,7 +5,7 @@
     Nova 2              reasoningConfig {enabled, maxReasoningEffort}
     OpenAI's            reasoning_effort
 
-Claude's budgets are the steps of `dialects/messages/render.py`, so that an effort means the same
+Claude's budgets are those of `dialects/messages/models.py`, so that an effort means the same
 through Converse and through InvokeModel. Sources: Bedrock User Guide, "Adaptive thinking"; Nova 2
 User Guide, "Extended thinking"; botocore 1.44.5 `OutputConfig.effort`. Pure.
 """
@@ -15,19 +15,10 @@ import re
 from towplane.providers.adapter import Losses
 from towplane.providers.bedrock.families import Family
 from towplane.providers.conversation.request import Conversation, Reasoning
-from towplane.providers.dialects.messages.models import Takes
+from towplane.providers.dialects.messages.models import BUDGETS, LEAST_BUDGET, Takes
 
 __all__ = ["say_thinking"]
 
-_BUDGETS = {
-    "minimal": 1_024,
-    "low": 2_048,
-    "medium": 8_192,
-    "high": 16_384,
-    "xhigh": 24_576,
-    "max": 32_768,
-}
-_LEAST_BUDGET = 1_024
 _NEVER = re.compile(r"claude-(instant|v?[12]|3-(5|haiku|sonnet|opus))")
 """Claude before 3.7 does not think."""
 _ALWAYS = re.compile(r"claude-(fable|mythos)")
@@ -71,7 +62,9 @@ def say_thinking(
             display = {"display": "summarized"} if shows else {}
             more["thinking"] = {"type": "adaptive", **display}
             if reasoning.effort:
-                _say_effort(reasoning.effort, takes, body)
+                config = body.setdefault("outputConfig", {})
+                assert isinstance(config, dict)
+                config["effort"] = takes.nearest_effort(reasoning.effort)
             return True
         case "claude":
             return _say_budget(conversation, reasoning, name, losses, more)
@@ -88,24 +81,16 @@ def say_thinking(
     return False
 
 
-def _say_effort(effort: str, takes: Takes, body: Fields) -> None:
-    if effort not in takes.efforts:
-        effort = "low" if effort == "minimal" else "high"
-    config = body.setdefault("outputConfig", {})
-    assert isinstance(config, dict)
-    config["effort"] = effort
-
-
 def _say_budget(
     conversation: Conversation, reasoning: Reasoning, name: str, losses: Losses, more: Fields
 ) -> bool:
     """The budget lies inside `maxTokens`, which is the model's own most where nothing is said."""
     budget = reasoning.budget
     if budget is None:
-        budget = _BUDGETS.get(reasoning.effort, _BUDGETS["medium"])
-    budget = max(budget, _LEAST_BUDGET)
+        budget = BUDGETS.get(reasoning.effort, BUDGETS["medium"])
+    budget = max(budget, LEAST_BUDGET)
     if conversation.max_tokens is not None:
-        if conversation.max_tokens <= _LEAST_BUDGET:
+        if conversation.max_tokens <= LEAST_BUDGET:
             losses.lose(name, where="an answer too short to think")
             return False
         budget = min(budget, conversation.max_tokens - 1)

@@ -10,7 +10,18 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Takes", "takes_of"]
+__all__ = ["BUDGETS", "LEAST_BUDGET", "Takes", "takes_of"]
+
+BUDGETS = {
+    "minimal": 1_024,
+    "low": 2_048,
+    "medium": 8_192,
+    "high": 16_384,
+    "xhigh": 24_576,
+    "max": 32_768,
+}
+"""What an effort is to a model that knows none; the same wherever the model is asked."""
+LEAST_BUDGET = 1_024
 
 _NEW = (99, 0)
 _FAMILY_FIRST = re.compile(r"claude-[a-z]+-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
@@ -35,6 +46,12 @@ class Takes(NamedTuple):
     max_tokens: int
     """What is allowed where the client does not say: Messages must say it. The most that every
     model of the generation can write."""
+
+    def nearest_effort(self, effort: str) -> str:
+        """The nearest word that the model knows."""
+        if effort in self.efforts:
+            return effort
+        return "low" if effort == "minimal" else "high"
 
 
 @lru_cache(maxsize=1024)

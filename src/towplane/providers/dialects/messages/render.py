@@ -18,20 +18,16 @@ import msgspec
 
 from towplane.providers.adapter import Losses
 from towplane.providers.conversation.request import Conversation, Reasoning, Tool
-from towplane.providers.dialects.messages.models import Takes, takes_of
+from towplane.providers.dialects.messages.models import (
+    BUDGETS,
+    LEAST_BUDGET,
+    Takes,
+    takes_of,
+)
 from towplane.providers.dialects.messages.render_content import cache_control, render_content
 
 __all__ = ["render_count", "render_messages"]
 
-_BUDGETS = {
-    "minimal": 1_024,
-    "low": 2_048,
-    "medium": 8_192,
-    "high": 16_384,
-    "xhigh": 24_576,
-    "max": 32_768,
-}
-_LEAST_BUDGET = 1_024
 _COUNTED = frozenset(
     ("model", "anthropic_version", "system", "messages", "tools", "tool_choice", "thinking",
      "output_config")
@@ -175,7 +171,7 @@ def _add_thinking(
             thinking["display"] = "summarized"
         fields["thinking"] = thinking
         if reasoning.effort:
-            config["effort"] = _effort(reasoning.effort, takes)
+            config["effort"] = takes.nearest_effort(reasoning.effort)
         return True
     budget = _budget(reasoning)
     most = fields["max_tokens"]
@@ -184,25 +180,18 @@ def _add_thinking(
         fields["max_tokens"] = most = max(most, budget + 4_096)  # room to say something, too
     if budget is None:
         return False
-    if most <= _LEAST_BUDGET:
+    if most <= LEAST_BUDGET:
         losses.lose(name, where=where)  # there is no room to think
         return False
-    budget = min(max(budget, _LEAST_BUDGET), most - 1)
+    budget = min(max(budget, LEAST_BUDGET), most - 1)
     fields["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return True
-
-
-def _effort(effort: str, takes: Takes) -> str:
-    """The nearest word that the model knows."""
-    if effort in takes.efforts:
-        return effort
-    return "low" if effort == "minimal" else "high"
 
 
 def _budget(reasoning: Reasoning) -> int | None:
     if reasoning.budget is not None:
         return reasoning.budget
-    return _BUDGETS.get(reasoning.effort)
+    return BUDGETS.get(reasoning.effort)
 
 
 def _add_sampling(
