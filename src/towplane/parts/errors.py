@@ -8,8 +8,8 @@
         Unavailable · Overloaded · RateLimited · QuotaExhausted · Denied · ServerError
         · ProtocolError · TimedOut · Rejected → ContextTooLong · Filtered
       Platform    the plane cannot do what it should
-        NoTarget → AtLimit · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument · Conflict
-        · Unsupported
+        NoTarget → AtLimit · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument
+        · Conflict · Unsupported
 
 `CODES` maps each code to its HTTP status and exit code; nothing else in the plane does.
 """
