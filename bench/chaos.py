@@ -7,6 +7,7 @@ against what is said in `trouble/audit.py` and in `bench/README.md`.
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -81,7 +82,7 @@ def _write(report: Report) -> Path:
         "versions": {
             "towplane": version("towplane"),
             "python": platform.python_version(),
-            "machine": platform.platform(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         },
         "is_good": report.is_good,
         "rules": [asdict(verdict) for verdict in report.verdicts],
