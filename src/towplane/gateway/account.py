@@ -158,7 +158,12 @@ def _usage_of(attempt: "Attempt") -> tuple[UsageKind, int, int, int, Detail | No
             if detail is None or _can_be_true(detail):
                 return "measured", tokens_in, cached, tokens_out, detail
     worked = attempt.was_cancelled or isinstance(attempt.error, TimedOut)
-    answered = attempt.error is None and attempt.status is not None
+    status = attempt.status
+    answered = status is not None and (
+        attempt.error is None
+        # An answer in one piece that broke off: it was made before its first byte, and is billed.
+        or (status < 300 and not attempt.x.ask.stream and isinstance(attempt.error, Unavailable))
+    )
     if (relay is not None and relay.tokens) or (attempt.sent_at and (worked or answered)):
         output = relay.tokens if relay is not None else 0
         begun = attempt.call.reader.begun
