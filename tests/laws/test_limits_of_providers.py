@@ -274,6 +274,27 @@ def test_who_stands_in_line_is_served_before_who_comes_later() -> None:
     fleet.close()
 
 
+def test_a_retry_that_waits_for_a_limit_stays_a_retry() -> None:
+    """It keeps its cause, and goes to no target that has failed it."""
+    fleet = make(
+        [target("a", provider="a"), target("b")],
+        providers=limited(concurrency=1),
+        queue=Queue(longest_s=30.0),
+    )
+    other = ask(fleet)
+    assert fleet.worker.upstream().host == "a"
+    client = ask(fleet)
+    fleet.worker.upstream("b").give(whole({}, 500))
+    fleet.turn()
+    fleet.worker.upstream("a").give(ANSWER)
+    fleet.wait(1.0)
+    fleet.worker.upstream("a").give(ANSWER)
+    assert [one.answer().status for one in (other, client)] == [200, 200]
+    hosts = [(one.target, one.cause) for one in fleet.worker.events(Opened)]
+    assert hosts == [("a/m", "first"), ("b/m", "first"), ("a/m", "retry")]
+    fleet.close()
+
+
 def test_a_unit_for_one_that_left_is_not_lost() -> None:
     fleet = make(
         [target("a", provider="a")], providers=limited(concurrency=1), queue=Queue(longest_s=30.0)

@@ -17,6 +17,7 @@ from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.relay import relay_failure
 from towplane.gateway.route import Decision, no_time, resolve, route, route_again, route_around
 from towplane.parts.errors import AtLimit, NoTarget, PlaneError
+from towplane.tenants.events import Cause
 
 __all__ = ["walk"]
 
@@ -36,7 +37,7 @@ def walk(x: Exchange) -> Generator[None]:
         try:
             decision: Decision | None = route(x, x.begun_at)
         except NoTarget as none:
-            decision = yield from _queue(x, none)
+            decision = yield from _queue(x, none, "first")
         if decision is not None and decision.target.has_limits:
             decision = yield from _claim(x, decision)
         while decision is not None:
@@ -99,12 +100,12 @@ def _claim(x: Exchange, decision: Decision) -> Generator[None, None, Decision]:
                 raise no_time(x)
             continue
         try:
-            decision = route_around(x, decision)
+            decision = route_around(x, decision.cause)
         except NoTarget as none:
-            decision = yield from _queue(x, none)
+            decision = yield from _queue(x, none, decision.cause)
 
 
-def _queue(x: Exchange, none: NoTarget) -> Generator[None, None, Decision]:
+def _queue(x: Exchange, none: NoTarget, cause: Cause) -> Generator[None, None, Decision]:
     """Wait for a target that is only at its limit, as long as the route and the client allow."""
     assert x.route is not None
     until = x.route.waits_until(x.begun_at, x.ends_at)
@@ -123,7 +124,7 @@ def _queue(x: Exchange, none: NoTarget) -> Generator[None, None, Decision]:
         if not went_well:
             break
         try:
-            return route(x, x.hall.now())
+            return route_around(x, cause)
         except NoTarget as still:
             none = still
     raise none

@@ -67,10 +67,11 @@ def route(x: Exchange, now: float) -> Decision:
     return decision
 
 
-def route_around(x: Exchange, before: Decision) -> Decision:
-    """Another target instead of one that may not be asked now. Raises NoTarget."""
+def route_around(x: Exchange, cause: Cause) -> Decision:
+    """Another target instead of one that may not be asked now, for the same cause; none that this
+    request has tried. Raises NoTarget."""
     assert x.route is not None
-    decision = _choose(x.hall.now(), x.route, tried=x.tried, cause=before.cause)
+    decision = _choose(x.hall.now(), x.route, tried=x.tried, cause=cause)
     if decision is None:
         raise _no_target(x)
     return decision

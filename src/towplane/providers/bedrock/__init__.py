@@ -32,8 +32,8 @@ from towplane.providers.bedrock.invoke import (
 )
 from towplane.providers.bedrock.limits import read_allowance
 from towplane.providers.bedrock.parse import ConverseParser
-from towplane.providers.bedrock.service import service_tier
 from towplane.providers.bedrock.sigv4 import sign
+from towplane.providers.bedrock.tiers import service_tier
 from towplane.providers.bedrock.translate import render_converse, render_count
 from towplane.providers.conversation.request import Conversation
 from towplane.providers.dialects import dialect_of

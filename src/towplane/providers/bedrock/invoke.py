@@ -19,7 +19,7 @@ from towplane.providers.ask import Ask, read_field
 from towplane.providers.bedrock.errors import judge_exception
 from towplane.providers.bedrock.eventstream import FrameReader
 from towplane.providers.bedrock.families import base_model, path_of
-from towplane.providers.bedrock.service import service_tier, tier_of
+from towplane.providers.bedrock.tiers import service_tier, tier_of
 from towplane.providers.bedrock.usage import CLASS_OF_TIER, normal_usage
 from towplane.providers.bedrock.wire import TokenUsage
 from towplane.providers.conversation.answer import Event, Failed, Used

@@ -16,8 +16,8 @@ from towplane.providers.adapter import Losses, Place, Rendered
 from towplane.providers.ask import read_field
 from towplane.providers.bedrock.content import WHERE, Block, Blocks, cache_point
 from towplane.providers.bedrock.families import Family, base_model, family_of, path_of
-from towplane.providers.bedrock.service import service_tier
 from towplane.providers.bedrock.settings import render_more
+from towplane.providers.bedrock.tiers import service_tier
 from towplane.providers.conversation.request import (
     Conversation,
     Message,
