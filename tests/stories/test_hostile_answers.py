@@ -17,6 +17,8 @@ from towplane.testing.provider import FakeProvider, Script, Seen
 
 PATIENCE_S = 20.0
 AT_ONCE = 32
+BEHIND_S = 0.3
+"""By then an upstream that says more than it was asked has said it."""
 
 
 @dataclass
@@ -124,7 +126,14 @@ async def _besiege(plane: RunningPlane, key: str) -> dict[str, Saw]:
             script = msgspec.to_builtins(answer.given)
             return answer.name, await _ask(plane, key, str(number), script, answer.stream)
 
-    return dict(await asyncio.gather(*(one(*pair) for pair in enumerate(ANSWERS))))
+    numbered = list(enumerate(ANSWERS))
+    at_once = [pair for pair in numbered if not pair[1].given.raw_stay]
+    saw = dict(await asyncio.gather(*(one(*pair) for pair in at_once)))
+    for number, answer in numbered:
+        if answer.given.raw_stay:  # what comes behind an answer may come late: nobody may wait then
+            _, saw[answer.name] = await one(number, answer)
+            await asyncio.sleep(BEHIND_S)
+    return saw
 
 
 async def _many(plane: RunningPlane, key: str) -> list[Saw]:

@@ -264,8 +264,8 @@ class _Ending:
 class TargetPool:
     """The connections to one address."""
 
-    __slots__ = ("_dials", "_idle", "_loop", "_now", "dialer", "endings", "is_closed", "open",
-                 "turn")  # fmt: skip
+    __slots__ = ("_dials", "_idle", "_loop", "_now", "_returned", "dialer", "endings", "is_closed",
+                 "open", "turn")  # fmt: skip
 
     def __init__(
         self,
@@ -279,6 +279,7 @@ class TargetPool:
         self.dialer = dialer
         self._loop, self._now = loop, now
         self._idle: list[UpstreamConnection] = []
+        self._returned: list[UpstreamConnection] = []
         self._dials: set[asyncio.Task[None]] = set()
         self.endings: set[_Ending] = set()
         self.is_closed = False
@@ -306,13 +307,26 @@ class TargetPool:
         return task.cancel  # type: ignore[return-value]  # the result says nothing we need
 
     def keep(self, connection: UpstreamConnection) -> None:
-        """An idle connection comes back."""
-        is_closing, now = connection.transport.is_closing, self._now
-        if len(self._idle) >= KEEP_IDLE or is_closing():
-            connection.transport.abort()
-            return
-        connection.idle_since = now()
-        self._idle.append(connection)
+        """An idle connection comes back; it is given away from the next turn on.
+
+        What an upstream sends unasked behind its answer, often in a packet of its own, is then seen
+        while the connection is nobody's, and not taken for the answer to the next request.
+        """
+        if not self._returned:
+            self.turn.call_soon(self._rest)
+        self._returned.append(connection)
+
+    def _rest(self) -> None:
+        """Those that came back in this turn are idle now."""
+        returned, self._returned = self._returned, []
+        for connection in returned:
+            if connection.transport.is_closing():
+                continue
+            if self.is_closed or len(self._idle) >= KEEP_IDLE:
+                connection.transport.abort()
+                continue
+            connection.idle_since = self._now()
+            self._idle.append(connection)
 
     def ending(self, connection: UpstreamConnection) -> Listener:
         """Whoever listens to a connection until the framing of its answer ends."""
