@@ -15,7 +15,8 @@ from towplane.monitoring.health import Health
 from towplane.monitoring.now import Quantile
 from towplane.parts.errors import EXIT_DONE, EXIT_NO, EXIT_USAGE, EXIT_WORLD, NotFound, NotReady
 from towplane.parts.secrets import Sealed
-from towplane.routing.explain import Seen, explain
+from towplane.routing.explain import Seen
+from towplane.testing.rosters import explained
 from towplane.testing.views import a_status
 
 DOCUMENT = """\
@@ -201,7 +202,7 @@ def test_routes_are_listed_with_what_is_not_ready(shell: Shell) -> None:
 
 
 def _explanation(*groups: list[Seen]) -> RouteExplanation:
-    found = explain("least-in-flight", groups, turn=0, most=3)
+    found = explained("least-in-flight", groups, turn=0, most=3)
     worker = WorkerExplanation(number=0, retries_left=10.4, groups=found.groups, steps=found.steps)
     return RouteExplanation(model="a/b", choose="least-in-flight", attempts=3, workers=[worker])
 

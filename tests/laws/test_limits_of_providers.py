@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,8 +32,7 @@ def make(
 
 
 def _with(info: RouteInfo, **more: Any) -> RouteInfo:
-    fields = {name: getattr(info, name) for name in info.__struct_fields__}
-    return RouteInfo(**{**fields, **more})
+    return msgspec.structs.replace(info, spec=msgspec.structs.replace(info.spec, **more))
 
 
 def ask(fleet: Fleet) -> Client:

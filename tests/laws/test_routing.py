@@ -1,72 +1,15 @@
-"""Laws of routing's pure parts: policies, breaker, retry budget."""
+"""Laws of routing's pure parts: breaker, retry budget."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from towplane.routing.breaker import Breaker, Standing
-from towplane.routing.policies import POLICIES, Candidate
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.routing.spec import Retries
 
 SPEC = BreakerSpec(failures=3, share=0.5, volume=10, window_s=10.0, open_s=5.0, longest_s=12.0)
-
-_candidates = st.lists(
-    st.builds(
-        Candidate,
-        st.text(min_size=1, max_size=3),
-        st.integers(0, 1000),
-        st.integers(0, 1000),
-    ),
-    min_size=1,
-    max_size=20,
-)
-
-
-# ---- policies
-
-
-@given(st.sampled_from(sorted(POLICIES)), _candidates, st.integers(0, 2**40))
-def test_a_policy_chooses_one_of_its_candidates_always_alike(
-    name: str, candidates: list[Candidate], turn: int
-) -> None:
-    choice = POLICIES[name](candidates, turn)
-    assert 0 <= choice.place < len(candidates)
-    assert choice.reason
-    assert choice == POLICIES[name](candidates, turn)
-
-
-@given(st.sampled_from(["weighted", "least-in-flight"]), _candidates, st.integers(0, 10_000))
-def test_a_parked_target_is_taken_only_when_all_are(
-    name: str, candidates: list[Candidate], turn: int
-) -> None:
-    chosen = candidates[POLICIES[name](candidates, turn).place]
-    assert chosen.weight or not any(candidate.weight for candidate in candidates)
-
-
-def test_round_robin_takes_each_in_its_turn() -> None:
-    three = [Candidate(name, 1, 0) for name in "abc"]
-    assert [POLICIES["round-robin"](three, turn).place for turn in range(5)] == [0, 1, 2, 0, 1]
-
-
-def test_the_least_busy_for_its_weight_is_taken() -> None:
-    choice = POLICIES["least-in-flight"]([Candidate("a", 1, 2), Candidate("b", 4, 4)], 0)
-    assert (choice.place, choice.scores) == (1, (2.0, 1.0))
-
-
-def test_equals_go_round() -> None:
-    equal = [Candidate(name, 1, 5) for name in "abc"]
-    assert {POLICIES["least-in-flight"](equal, turn).place for turn in range(3)} == {0, 1, 2}
-
-
-@given(st.integers(0, 100_000))
-def test_weights_hold_over_any_hundred_turns_in_a_row(start: int) -> None:
-    """docs/routing.md says these numbers."""
-    pair = [Candidate("a", 3, 0), Candidate("b", 1, 0)]
-    second = sum(POLICIES["weighted"](pair, turn).place for turn in range(start, start + 100))
-    assert 24 <= second <= 27
-
 
 # ---- the breaker
 

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from towplane.gateway.counters import edges_for
 from towplane.gateway.live import ProviderState, RouteState, TargetState
-from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport, WeightedTarget
-from towplane.gateway.route import _choose  # the station without its exchange
+from towplane.gateway.messages import Placed, RouteInfo, TargetInfo
 from towplane.routing.breaker import Breaker
+from towplane.routing.demand import NOTHING
 from towplane.routing.explain import Explanation, Group, Place, Seen, Step, explain, why_not
 from towplane.routing.policies import POLICIES
 from towplane.routing.spec import Breaker as BreakerSpec
-from towplane.routing.spec import Retries, Slo, Timeouts
+from towplane.routing.spec import RouteSpec
+from towplane.testing.rosters import explained
 
 NOW = 1000.0
 
@@ -33,7 +34,7 @@ def _place(seen: Seen, score: float | None = None) -> Place:
 
 def test_the_only_target_is_taken_without_comparing() -> None:
     one = Seen(name="a", in_flight=9)
-    assert explain("least-in-flight", [[one]], turn=0, most=3) == Explanation(
+    assert explained("least-in-flight", [[one]], turn=0, most=3) == Explanation(
         groups=[Group(number=0, places=[_place(one)])],
         steps=[Step(target="a", group=0, cause="first", reason="the only target")],
     )
@@ -41,7 +42,7 @@ def test_the_only_target_is_taken_without_comparing() -> None:
 
 def test_it_goes_on_as_a_request_would_whose_attempts_fail() -> None:
     busy, free, spare = Seen(name="a", in_flight=4), Seen(name="b", in_flight=1), Seen(name="c")
-    found = explain("least-in-flight", [[busy, free], [spare]], turn=0, most=3)
+    found = explained("least-in-flight", [[busy, free], [spare]], turn=0, most=3)
     assert [(step.target, step.group, step.cause) for step in found.steps] == [
         ("b", 0, "first"),
         ("a", 0, "retry"),
@@ -53,11 +54,11 @@ def test_it_goes_on_as_a_request_would_whose_attempts_fail() -> None:
 
 def test_no_more_attempts_are_foretold_than_a_request_may_have() -> None:
     group = [Seen(name=name) for name in "abcd"]
-    assert len(explain("round-robin", [group], turn=0, most=2).steps) == 2
+    assert len(explained("round-robin", [group], turn=0, most=2).steps) == 2
 
 
 def test_a_route_without_a_usable_target_has_no_step() -> None:
-    found = explain("weighted", [[Seen(name="a", state="starting")]], turn=0)
+    found = explained("weighted", [[Seen(name="a", state="starting")]], turn=0)
     assert found.steps == []
     assert [place.why_not for place in found.groups[0].places] == ["starting"]
 
@@ -86,7 +87,7 @@ def test_every_reason_is_said_in_words(seen: Seen, want: str) -> None:
 
 def test_a_score_that_is_no_number_is_absent() -> None:
     """A parked target's is infinite, which JSON does not know."""
-    found = explain("least-in-flight", [[Seen(name="a"), Seen(name="b", weight=0)]], turn=0)
+    found = explained("least-in-flight", [[Seen(name="a"), Seen(name="b", weight=0)]], turn=0)
     assert [place.score for place in found.groups[0].places] == [0, None]
 
 
@@ -113,18 +114,18 @@ def test_what_is_explained_is_what_the_gateway_does(
 ) -> None:
     """To the last fallback, whatever state the targets are in."""
     state = _route(choose, groups)
-    state.turn = turn - 1
+    chooser = state.chooser
+    chooser.turn = turn - 1
     seen = [
-        [_seen(target.info, weight, target.report(NOW)) for target, weight in group]
-        for group in state.groups
+        [target.seen(place.weight, NOW) for target, place in zip(targets, placed, strict=True)]
+        for targets, placed in zip(state.groups, state.info.groups, strict=True)
     ]
-    foretold = explain(choose, seen, turn=turn, most=20).steps
+    foretold = explain(chooser, seen, demand=NOTHING, now=NOW, turn=turn, most=20).steps
+    assert explained(choose, seen, turn=turn, most=20).steps == foretold, "seen from elsewhere"
     tried: list[str] = []
-    done = []
-    while decision := _choose(NOW, state, tried=tried, cause="retry" if tried else "first"):
-        done.append((decision.target.info.name, decision.cause, decision.reason))
-        tried.append(decision.target.info.name)
-    assert [(step.target, step.cause, step.reason) for step in foretold] == done
+    while pick := chooser.pick(NOTHING, tried, NOW):
+        tried.append(state.groups[pick.group][pick.place].info.name)
+    assert [step.target for step in foretold] == tried
 
 
 def _route(choose: str, groups: list[list[dict[str, Any]]]) -> RouteState:
@@ -136,16 +137,11 @@ def _route(choose: str, groups: list[list[dict[str, Any]]]) -> RouteState:
     }
     info = RouteInfo(
         model="m",
-        choose=choose,
         groups=tuple(
-            tuple(WeightedTarget(n, given["weight"]) for n, given in zip(row, group, strict=True))
+            tuple(Placed(n, given["weight"]) for n, given in zip(row, group, strict=True))
             for row, group in zip(names, groups, strict=True)
         ),
-        timeouts=Timeouts(),
-        retries=Retries(),
-        breaker=BreakerSpec(),
-        slo=Slo(),
-        reserve_output=1,
+        spec=RouteSpec(targets=[], choose=cast(Any, choose)),
     )
     return RouteState(info, targets, edges_for([info], {}))
 
@@ -154,7 +150,7 @@ def _target(name: str, given: dict[str, Any]) -> TargetState:
     info = TargetInfo(name, "provider", "h", 1, "/v1", "m", state=given["state"])
     breaker = Breaker(BreakerSpec(failures=1, open_s=5.0))
     target = TargetState(info, cast(Any, None), breaker, ProviderState())  # without connections
-    target.in_flight = given["in_flight"]
+    target.load.in_flight = given["in_flight"]
     target.park(given["parked"])
     if given["breaker"] == "open":
         breaker.failed(NOW - 1)
@@ -164,16 +160,3 @@ def _target(name: str, given: dict[str, Any]) -> TargetState:
         assert breaker.admits(NOW)
         breaker.started()
     return target
-
-
-def _seen(info: TargetInfo, weight: int, report: TargetReport) -> Seen:
-    return Seen(
-        name=info.name,
-        weight=weight,
-        state=info.state,
-        in_flight=report.in_flight,
-        breaker=report.breaker,
-        is_probing=report.is_probing,
-        probe_in_s=report.probe_in_s,
-        parked_s=report.parked_s,
-    )

@@ -224,9 +224,9 @@ class RunningPlane:
 
     async def explain(self, model: str) -> RouteExplanation:
         """How the route of a model is decided now, as each worker stands."""
-        await self.fleet.report()
         assert self.fleet.snapshot is not None
-        return make_explanation(self.fleet.snapshot, self.fleet.workers, model)
+        found = await self.fleet.explain(model)
+        return make_explanation(self.fleet.snapshot, found, model)
 
     # Private: what changes
 

@@ -200,7 +200,7 @@ def _slo_of(x: "Exchange", outcome: str, seconds: float) -> str:
         return "none"
     if outcome != "ok":
         return "missed"
-    slo, relay = route.info.slo, attempt.relay
+    slo, relay = route.info.spec.slo, attempt.relay
     if slo.total_s is not None and seconds > slo.total_s:
         return "missed"
     if relay is None or not relay.first_at:

@@ -144,7 +144,7 @@ def admit(x: "Exchange") -> Short | None:
         raise trouble
     output = 0
     if ask.operation.generates:
-        limit = route.info.reserve_output if ask.output_limit is None else ask.output_limit
+        limit = route.info.spec.reserve_output if ask.output_limit is None else ask.output_limit
         output = limit * ask.samples
         if output > _MOST_TOKENS:
             output = _MOST_TOKENS

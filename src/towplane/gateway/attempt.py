@@ -56,7 +56,7 @@ class Attempt:
         self.decision = decision
         self.target = target = decision.target
         assert x.route is not None
-        self.call = target.call_for(x.ask, x.route.info.drop_unsupported)
+        self.call = target.call_for(x.ask, x.route.info.spec.drop_unsupported)
         now = x.hall.now
         self.started_at = self.ended_at = moment = now()
         self.credential = target.pick_credential(moment)
@@ -117,10 +117,15 @@ class Attempt:
                 self.price.for_input(ask.input_estimate),
             )
         )
-        target.in_flight += 1
-        target.breaker.started()
+        target.load.began()
+        if target.breaker.state != "closed":
+            target.breaker.started()
+            target.load.suspect()
         assert x.route is not None
-        self.deadline = self.started_at + x.route.info.timeouts.connect_s
+        pick = self.decision.pick
+        if pick is not None and x.route.chooser.wants:
+            x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
+        self.deadline = self.started_at + x.route.info.spec.timeouts.connect_s
         if self.decision.cause == "reconnect":
             self._cancel_dial = target.pool.dial(self)
         else:
@@ -184,7 +189,7 @@ class Attempt:
             hall.counters.overhead.observe(now - x.request.received_at)
         assert x.route is not None
         self.phase = "first_token"
-        self.deadline = now + x.route.info.timeouts.first_token_s if x.ask.stream else math.inf
+        self.deadline = now + x.route.info.spec.timeouts.first_token_s if x.ask.stream else math.inf
         if x.connection.paused:
             self.hold(slow=True)
 
@@ -267,7 +272,7 @@ class Attempt:
     def _expect_token(self, now: float) -> None:
         if not self.x.ask.stream or self.x.route is None:
             return
-        timeouts = self.x.route.info.timeouts
+        timeouts = self.x.route.info.spec.timeouts
         is_first = self.phase == "first_token"
         self.deadline = now + (timeouts.first_token_s if is_first else timeouts.between_tokens_s)
 
@@ -277,7 +282,7 @@ class Attempt:
         self.is_over = True
         self.error = error
         self.ended_at = self.x.hall.now()
-        self.target.in_flight -= 1
+        self.target.load.ended()
         if self._cancel_dial is not None:
             self._cancel_dial()
         if self.connection is not None:
@@ -304,8 +309,10 @@ class Attempt:
             target.failures += 1
             place = target.info.name if error.status == 403 else ""
             target.credentials.park(self.credential, now, error.say, target=place)
+            target.provider.suspect()
         else:
             target.breaker.failed(now)
+            target.load.suspect()
             target.failures += 1
             if isinstance(error, Overloaded) and error.after_s is not None:
                 target.park(now + min(error.after_s, _LONGEST_PARK_S))

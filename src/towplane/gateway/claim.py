@@ -55,6 +55,7 @@ def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
     x.denied = None
     unclaim(x)
     target.provider.short = short
+    target.provider.suspect()
     wait_s = denied.retry_after_s
     target.provider.at_limit_until = x.hall.now() + (
         _UNKNOWN_WAIT_S if wait_s is None else max(wait_s, 0.05)

@@ -50,7 +50,7 @@ TTFT, ITL, REQUEST = "towplane_ttft_seconds", "towplane_itl_seconds", "towplane_
 
 def edges_for(routes: Iterable[RouteInfo], old: Edges) -> Edges:
     """The edges that these routes need, and those that were in use: edges are never taken away."""
-    slos = [route.slo for route in routes]
+    slos = [route.spec.slo for route in routes]
     thresholds = {
         TTFT: [slo.ttft_s for slo in slos],
         ITL: [slo.itl_s for slo in slos],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError
+from towplane.routing.demand import NOTHING
 
 if TYPE_CHECKING:
     from towplane.gateway.admit import Amounts, Denied, Ticket
@@ -56,6 +57,7 @@ class Exchange:
         "caller",
         "claimed",
         "connection",
+        "demand",
         "denied",
         "ends_at",
         "gone",
@@ -95,6 +97,8 @@ class Exchange:
         self.claimed: Sequence[tuple[Share, int]] = ()
         """Units of a provider's limits, for the attempt that begins next."""
         self.denied: Denied | None = None
+        self.demand = NOTHING
+        """What the route's policy was told of it."""
         self.tried: list[str] = []
         """Targets that failed this request, by name."""
         self.output_limit = 0

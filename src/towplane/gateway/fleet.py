@@ -21,6 +21,8 @@ from towplane.gateway.coordinator import Coordinator, Spent
 from towplane.gateway.messages import (
     BACKLOG,
     Drain,
+    Explain,
+    Explained,
     Frames,
     FromWorker,
     Need,
@@ -82,7 +84,9 @@ class _Life:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     incarnation: str = ""
-    waiting: dict[int, "asyncio.Future[Reported]"] = field(default_factory=dict)
+    number: int = 0
+    """Of its place in the fleet."""
+    waiting: dict[int, "asyncio.Future[Reported | Explained]"] = field(default_factory=dict)
 
 
 class Fleet:
@@ -170,7 +174,7 @@ class Fleet:
     async def report(self) -> None:
         """Ask every worker how things stand; a worker that does not answer keeps its old report."""
         self._serial += 1
-        futures: list[asyncio.Future[Reported]] = []
+        futures: list[asyncio.Future[Reported | Explained]] = []
         for life in self._lives.values():
             if life.incarnation:
                 future = asyncio.get_running_loop().create_future()
@@ -179,6 +183,25 @@ class Fleet:
                 self._send(life, Report(self._serial))
         if futures:
             await asyncio.wait(futures, timeout=REPORT_WAIT_S)
+
+    async def explain(self, model: str, body: bytes = b"") -> dict[int, Explained]:
+        """Where each worker would send a request now, by its number; those that answer in time."""
+        self._serial += 1
+        futures: dict[int, asyncio.Future[Reported | Explained]] = {}
+        for life in self._lives.values():
+            if life.incarnation:
+                future = asyncio.get_running_loop().create_future()
+                futures[life.number] = life.waiting[self._serial] = future
+                self._send(life, Explain(self._serial, model, body))
+        if futures:
+            await asyncio.wait(futures.values(), timeout=REPORT_WAIT_S)
+        return {
+            number: found
+            for number, future in futures.items()
+            if future.done()
+            and not future.cancelled()
+            and isinstance(found := future.result(), Explained)
+        }
 
     async def serving(self) -> None:
         """Return when every worker has served for the first time."""
@@ -225,6 +248,7 @@ class Fleet:
         """One life of a worker, to its end; its journal is recovered while the next one starts."""
         status.state, status.pid, status.since = "starting", life.child.pid, self._clock.wall()
         self._lives[life.id] = life
+        life.number = status.number
         if self.snapshot is not None:
             self._send(life, self.snapshot)
         await self._listen(life, status)
@@ -298,9 +322,9 @@ class Fleet:
             case Reported():
                 status.report = message
                 self.tally.report(life.id, message.samples)
-                future = life.waiting.pop(message.serial, None)
-                if future is not None and not future.done():
-                    future.set_result(message)
+                _answer(life, message)
+            case Explained():
+                _answer(life, message)
 
     def _tell(self, worker: int, message: ToWorker) -> None:
         life = self._lives.get(worker)
@@ -314,6 +338,12 @@ class Fleet:
     def _close_sockets(self) -> None:
         while self._sockets:
             self._sockets.pop().close()
+
+
+def _answer(life: _Life, message: Reported | Explained) -> None:
+    future = life.waiting.pop(message.serial, None)
+    if future is not None and not future.done():
+        future.set_result(message)
 
 
 def _refuse_shared(host: str, port: int, family: int) -> None:

@@ -214,7 +214,7 @@ class Hall:
             self._update_account(f"key/{key.id}", key.limits, key.budget)
         self._limit_providers(snapshot.providers)
         breakers = {
-            place.target: route.breaker
+            place.target: route.spec.breaker
             for route in snapshot.routes
             for group in route.groups
             for place in group
@@ -310,7 +310,7 @@ class Hall:
             samples=samples,
             targets=[target.report(now) for target in self.targets.values()],
             routes=[
-                RouteReport(model, route.turn + 1, route.retries.left(now))
+                RouteReport(model, route.chooser.turn + 1, route.retries.left(now))
                 for model, route in self.routes.items()
             ],
             credentials=[

@@ -5,12 +5,12 @@ counts and its retry budget. Knows no request and no client.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from towplane.gateway.admit import Account, Short
 from towplane.gateway.counters import Edges, Histogram, RouteCounters
 from towplane.gateway.dial import forwarding
-from towplane.gateway.messages import RouteInfo, TargetInfo, TargetReport
+from towplane.gateway.messages import Placed, RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
 from towplane.gateway.tariff import DatedPrice, Dearest, find_price
 from towplane.monitoring.catalogue import CATALOGUE
@@ -24,7 +24,11 @@ from towplane.providers.dialects import dialect_of
 from towplane.providers.throttle import Throttle
 from towplane.providers.translation import prepare
 from towplane.routing.breaker import Breaker
+from towplane.routing.chooser import Chooser
+from towplane.routing.explain import Seen
+from towplane.routing.load import Load
 from towplane.routing.retry_budget import RetryBudget
+from towplane.routing.roster import Roster, Seat
 from towplane.routing.spec import Slo
 
 __all__ = ["ProviderState", "RouteState", "TargetState"]
@@ -40,7 +44,7 @@ class TargetState:
     __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "_relays",
                  "_throttles",
                  "adapter", "attempts", "breaker", "credentials", "failures", "has_limits",
-                 "header_name", "host", "in_flight", "info", "place", "pool",
+                 "header_name", "host", "info", "load", "place", "pool",
                  "provider", "seconds", "ttft")  # fmt: skip
 
     def __init__(
@@ -54,7 +58,7 @@ class TargetState:
         self._limited: dict[str, float] = {}
         """Until when a credential must not be used here, by its name."""
         self.breaker = breaker
-        self.in_flight = 0
+        self.load = provider.loads[info.name] = Load(info.name)
         self.ttft = Histogram(CATALOGUE["towplane_target_ttft_seconds"].edges)
         self.seconds = Histogram(CATALOGUE["towplane_target_seconds"].edges)
         self.attempts = 0
@@ -78,6 +82,11 @@ class TargetState:
         self._dated = DatedPrice(None, math.inf, -math.inf)
         self.has_limits = self.provider.account is not None or bool(self._throttles)
         """Whether there is something to look at before an attempt (`gateway.claim`)."""
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return self.load.in_flight
 
     def is_usable(self, now: float) -> bool:
         """Whether an attempt may go there."""
@@ -169,10 +178,28 @@ class TargetState:
             self.park(until)
         else:
             self._limited[credential.name] = max(until, self._limited.get(credential.name, 0.0))
+            self.load.suspect()
 
     def park(self, until: float) -> None:
         """It asked to be left alone."""
         self._parked_until = max(self._parked_until, until)
+        self.load.suspect()
+
+    def seen(self, weight: int, now: float) -> Seen:
+        """How it stands, for `explain`."""
+        breaker = self.breaker.standing(now)
+        return Seen(
+            name=self.info.name,
+            weight=weight,
+            state=self.info.state,
+            reason=self.info.reason,
+            in_flight=self.in_flight,
+            breaker=breaker.state,
+            is_probing=breaker.is_probing,
+            probe_in_s=breaker.probe_in_s,
+            parked_s=max(0.0, self._parked_until - now),
+            trouble="" if self.is_usable(now) else self.why_not(now),
+        )
 
     def report(self, now: float) -> TargetReport:
         """How it stands."""
@@ -252,7 +279,7 @@ class TargetState:
 class ProviderState:
     """What the targets of one provider share in this worker."""
 
-    __slots__ = ("account", "at_limit_until", "credentials", "short")
+    __slots__ = ("account", "at_limit_until", "credentials", "loads", "short")
 
     def __init__(self) -> None:
         self.credentials = CredentialPool()
@@ -262,16 +289,24 @@ class ProviderState:
         """Until when there are no units of those limits."""
         self.short: Short | None = None
         """Which ones were missing last."""
+        self.loads: dict[str, Load] = {}
+        """Of its targets, by name."""
+
+    def suspect(self) -> None:
+        """Something happened that may keep its targets from being chosen."""
+        for load in self.loads.values():
+            load.suspect()
 
 
 class RouteState:
     """One route as this worker sees it."""
 
-    __slots__ = ("counters", "dearest", "groups", "has_slo", "info", "retries", "turn", "waiting")
+    __slots__ = ("chooser", "counters", "dearest", "groups", "has_slo", "info", "retries",
+                 "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
-        self.retries = RetryBudget(info.retries)
-        self.turn = -1
+        self.retries = RetryBudget(info.spec.retries)
+        self.chooser = Chooser(info.spec, ())
         self.waiting = 0
         """Requests that wait until some target is below its limit."""
         self.counters = RouteCounters(info.model, edges)
@@ -280,22 +315,25 @@ class RouteState:
 
     def update(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         """The same route, described anew; its counts go on."""
-        if info.retries != self.info.retries:
-            self.retries = RetryBudget(info.retries)
+        if info.spec.retries != self.info.spec.retries:
+            self.retries = RetryBudget(info.spec.retries)
         self.counters.rebucket(edges)
         self.info = info
-        self.has_slo = info.slo != Slo()
-        self.groups = [
-            [(targets[place.target], place.weight) for place in group] for group in info.groups
-        ]
-        self.dearest = Dearest(target for group in self.groups for target, _ in group)
+        self.has_slo = info.spec.slo != Slo()
+        self.groups = [[targets[place.target] for place in group] for group in info.groups]
+        """The targets by group and place, as in the chooser's rosters."""
+        rosters = map(_roster, self.groups, info.groups)
+        chooser = Chooser(info.spec, list(rosters))
+        chooser.adopt(self.chooser)
+        self.chooser = chooser
+        self.dearest = Dearest(target for group in self.groups for target in group)
 
     def nearest_limit(self, now: float) -> "ProviderState | None":
         """The provider whose limit keeps a target from answering, the one that is free first."""
         limited = [
             target.provider
             for group in self.groups
-            for target, _ in group
+            for target in group
             if target.provider.at_limit_until > now
             and target.provider.short is not None
             and target.info.state == "ready"
@@ -304,7 +342,15 @@ class RouteState:
 
     def waits_until(self, begun_at: float, ends_at: float) -> float:
         """Until when a request may wait for a target; it may not if too many do already."""
-        queue = self.info.queue
+        queue = self.info.spec.queue
         if queue.longest_s is None or self.waiting >= queue.most:
             return begun_at
         return min(begun_at + queue.longest_s, ends_at)
+
+
+def _roster(targets: Sequence[TargetState], placed: Sequence[Placed]) -> Roster:
+    seats = [
+        Seat(target.load, place.weight, place.role, place.arm, target.info.kind == "engine")
+        for target, place in zip(targets, placed, strict=True)
+    ]
+    return Roster(seats, lambda place, now: targets[place].is_usable(now))

@@ -13,7 +13,8 @@ import msgspec
 from towplane.document.plane import HttpLimits
 from towplane.monitoring.series import Sample
 from towplane.providers.adapter import Credential
-from towplane.routing.spec import Breaker, Queue, Retries, Slo, Timeouts
+from towplane.routing.explain import Explanation
+from towplane.routing.spec import RouteSpec
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.prices import Sheet
 from towplane.tenants.spec import Limits
@@ -89,27 +90,23 @@ class ProviderInfo(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
 
 
-class WeightedTarget(msgspec.Struct, array_like=True, frozen=True):
-    """A target of a route, by name."""
+class Placed(msgspec.Struct, array_like=True, frozen=True):
+    """A target of a route, by name, and what the document says of it there."""
 
     target: str
-    weight: int
+    weight: int = 1
+    role: str = ""
+    arm: str = ""
 
 
 class RouteInfo(msgspec.Struct, frozen=True):
     """One route, its fallback chain laid flat."""
 
     model: str
-    choose: str
-    groups: tuple[tuple[WeightedTarget, ...], ...]
+    groups: tuple[tuple[Placed, ...], ...]
     """The targets, then each step of the fallback chain."""
-    timeouts: Timeouts
-    retries: Retries
-    breaker: Breaker
-    slo: Slo
-    reserve_output: int
-    drop_unsupported: bool = False
-    queue: Queue = Queue()
+    spec: RouteSpec = RouteSpec(targets=[])
+    """As the document has it."""
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -160,6 +157,15 @@ class Report(msgspec.Struct, tag="report"):
     """Say how things stand."""
 
     serial: int
+
+
+class Explain(msgspec.Struct, tag="explain"):
+    """Say where the next request for a model would go, and why."""
+
+    serial: int
+    model: str
+    body: bytes = b""
+    """Of the request, as a client would send it; empty: any."""
 
 
 class Drain(msgspec.Struct, tag="drain"):
@@ -253,8 +259,17 @@ class Reported(msgspec.Struct, tag="reported"):
     """Those that are not ready."""
 
 
-ToWorker = Snapshot | Granted | Recall | Report | Drain
-FromWorker = Ready | Need | Returned | Reported
+class Explained(msgspec.Struct, tag="explained"):
+    """Where it would go."""
+
+    serial: int
+    explanation: Explanation | None = None
+    """None: this worker does not know the route."""
+    retries_left: float = 0.0
+
+
+ToWorker = Snapshot | Granted | Recall | Report | Explain | Drain
+FromWorker = Ready | Need | Returned | Reported | Explained
 
 _LENGTH = struct.Struct(">I")
 _encode = msgspec.msgpack.Encoder().encode

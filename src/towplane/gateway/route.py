@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from towplane.gateway.demand import demand_of
 from towplane.gateway.exchange import Exchange
 from towplane.parts.errors import (
     AtLimit,
@@ -20,12 +21,12 @@ from towplane.parts.errors import (
     QuotaExhausted,
 )
 from towplane.routing.backoff import backoff_s
-from towplane.routing.policies import POLICIES, Candidate
+from towplane.routing.chooser import Pick
 from towplane.tenants.events import Cause
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
-    from towplane.gateway.live import RouteState, TargetState
+    from towplane.gateway.live import TargetState
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -33,9 +34,10 @@ class Decision(msgspec.Struct, frozen=True):
 
     target: "TargetState"
     cause: Cause
-    reason: str
     wait_s: float = 0.0
     """Seconds to wait before."""
+    pick: Pick | None = None
+    """The choice among others; None: the same target again."""
 
 
 def resolve(x: Exchange) -> None:
@@ -55,13 +57,13 @@ def resolve(x: Exchange) -> None:
             reason="model-not-allowed",
         )
     x.route = route
-    x.ends_at = x.request.received_at + route.info.timeouts.total_s
+    x.ends_at = x.request.received_at + route.info.spec.timeouts.total_s
 
 
 def route(x: Exchange, now: float) -> Decision:
     """The first target. Raises NoTarget, saying why each of them cannot answer."""
     assert x.route is not None
-    decision = _choose(now, x.route, tried=(), cause="first")
+    decision = _choose(x, now, tried=(), cause="first")
     if decision is None:
         raise _no_target(x)
     return decision
@@ -71,7 +73,7 @@ def route_around(x: Exchange, cause: Cause) -> Decision:
     """Another target instead of one that may not be asked now, for the same cause; none that this
     request has tried. Raises NoTarget."""
     assert x.route is not None
-    decision = _choose(x.hall.now(), x.route, tried=x.tried, cause=cause)
+    decision = _choose(x, x.hall.now(), tried=x.tried, cause=cause)
     if decision is None:
         raise _no_target(x)
     return decision
@@ -83,15 +85,15 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
     state = x.route
     assert state is not None
     if failed.is_stale:
-        return Decision(failed.target, "reconnect", "the idle connection had been closed")
+        return Decision(failed.target, "reconnect")
     if not failed.has_another_credential(now):
         x.tried.append(failed.target.info.name)
-    spec = state.info.retries
+    spec = state.info.spec.retries
     if failed.error is None or failed.error.retry == "never" or x.attempts >= spec.most:
         return None
     if now >= x.ends_at:
         return None
-    decision = _choose(now, state, tried=x.tried, cause="retry")
+    decision = _choose(x, now, tried=x.tried, cause="retry")
     if decision is None:
         decision = _wait_for(x, failed, now)
     if decision is not None and not state.retries.take(now):
@@ -122,15 +124,15 @@ def _wait_for(x: Exchange, failed: "Attempt", now: float) -> Decision | None:
         return None
     wait_s = backoff_s(x.attempts, error.after_s, x.hall.random())
     wait_s = max(wait_s, target.usable_in_s(now))
-    if wait_s > x.route.info.retries.wait_s or now + wait_s >= x.ends_at:
+    if wait_s > x.route.info.spec.retries.wait_s or now + wait_s >= x.ends_at:
         return None
-    return Decision(target, "retry", "the same target, after a while", wait_s)
+    return Decision(target, "retry", wait_s)
 
 
 def _no_target(x: Exchange) -> NoTarget | NoCredential:
     now = x.hall.now()
     assert x.route is not None
-    states = [t for group in x.route.groups for t, _ in group]
+    states = [t for group in x.route.groups for t in group]
     whys = {f"{t.info.name} is {t.why_not(now)}" for t in states}
     waits = [t.usable_in_s(now) for t in states]
     say = f"No target of `{x.ask.model}` can answer now: {'; '.join(sorted(whys))}."
@@ -153,23 +155,13 @@ def _no_target(x: Exchange) -> NoTarget | NoCredential:
 
 
 def _choose(
-    now: float, state: "RouteState", *, tried: "tuple[()] | list[str]", cause: Cause
+    x: Exchange, now: float, *, tried: "tuple[()] | list[str]", cause: Cause
 ) -> Decision | None:
-    for step, group in enumerate(state.groups):
-        if len(group) == 1 and not tried and group[0][0].is_usable(now):
-            return Decision(group[0][0], "fallback" if step else cause, "the only target")
-        usable = [
-            (target, weight)
-            for target, weight in group
-            if target.is_usable(now) and target.info.name not in tried
-        ]
-        if not usable:
-            continue
-        cause = "fallback" if step else cause
-        state.turn += 1
-        if len(usable) == 1:
-            return Decision(usable[0][0], cause, "the only usable target")
-        candidates = [Candidate(t.info.name, weight, t.in_flight) for t, weight in usable]
-        choice = POLICIES[state.info.choose](candidates, state.turn)
-        return Decision(usable[choice.place][0], cause, choice.reason)
-    return None
+    state = x.route
+    assert state is not None
+    demand = x.demand = demand_of(x, state.chooser.wants)
+    pick = state.chooser.pick(demand, tried, now)
+    if pick is None:
+        return None
+    target = state.groups[pick.group][pick.place]
+    return Decision(target, "fallback" if pick.group else cause, pick=pick)

@@ -7,11 +7,11 @@ from towplane.document.plane import GatewaySpec, Plane
 from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import (
     Listen,
+    Placed,
     ProviderInfo,
     RouteInfo,
     Snapshot,
     TargetInfo,
-    WeightedTarget,
 )
 from towplane.gateway.price_lists import engine_entries, provider_entries, to_worker
 from towplane.providers.adapter import Credential
@@ -147,21 +147,14 @@ def _route(
 ) -> RouteInfo:
     return RouteInfo(
         model=model,
-        choose=spec.choose,
         groups=tuple(_groups(plane, model, spec, replicas)),
-        timeouts=spec.timeouts,
-        retries=spec.retries,
-        breaker=spec.breaker,
-        slo=spec.slo,
-        reserve_output=spec.reserve_output,
-        drop_unsupported=spec.drop_unsupported,
-        queue=spec.queue,
+        spec=spec,
     )
 
 
 def _groups(
     plane: Plane, model: str, spec: RouteSpec, replicas: Sequence[EngineReplica]
-) -> list[tuple[WeightedTarget, ...]]:
+) -> list[tuple[Placed, ...]]:
     """The route's own targets, then its fallback chain, depth first; the document has no cycle."""
     groups = [_places(model, spec.targets, replicas)]
     for step in spec.fallback:
@@ -174,18 +167,15 @@ def _groups(
 
 def _places(
     model: str, specs: Sequence[TargetSpec], replicas: Sequence[EngineReplica]
-) -> tuple[WeightedTarget, ...]:
+) -> tuple[Placed, ...]:
     """An engine stands for all its replicas."""
-    places: list[WeightedTarget] = []
+    places: list[Placed] = []
     for spec in specs:
         if spec.provider is not None:
-            places.append(WeightedTarget(f"{spec.provider}/{spec.model or model}", spec.weight))
+            names = [f"{spec.provider}/{spec.model or model}"]
         else:
-            places += [
-                WeightedTarget(replica.target, spec.weight)
-                for replica in replicas
-                if replica.engine == spec.engine
-            ]
+            names = [replica.target for replica in replicas if replica.engine == spec.engine]
+        places += [Placed(name, spec.weight, spec.role or "", spec.arm or "") for name in names]
     return tuple(places)
 
 

@@ -19,10 +19,12 @@ import msgspec
 import uvloop
 
 from towplane.gateway.connection import Connection
+from towplane.gateway.explanation import explain_route
 from towplane.gateway.hall import SWEEP_S, Hall
 from towplane.gateway.messages import (
     BACKLOG,
     Drain,
+    Explain,
     Frames,
     FromWorker,
     Granted,
@@ -99,6 +101,8 @@ class Worker:
                 self._hall.recalled(message.pool)
             case Report():
                 self.channel.tell(self._hall.report(message.serial))
+            case Explain():
+                self.channel.tell(explain_route(self._hall, message))
             case Drain():
                 self.drain()
 

@@ -1,17 +1,16 @@
-"""Why a route chooses as it does: the gateway's own policies, over what one worker reports.
+"""Why a route chooses as it does: the chooser's own answer for one demand, in words.
 
-Pure: facts in, a value in words out. It knows no worker, no clock and no document. The law: the
-target that it names is the one that the worker would take, because the same `POLICIES` decide over
-the same candidates with the number of the same turn.
+Pure: it changes nothing and knows no worker, no clock and no document. The law: the target that it
+names is the one that the worker would take, because the same `Chooser` decides at the same turn.
 """
 
-from collections.abc import Collection, Sequence
-from math import isfinite
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from towplane.routing.policies import POLICIES, Candidate, Choice
+from towplane.routing.chooser import Chooser
+from towplane.routing.demand import Demand
 
 __all__ = ["Explanation", "Group", "Place", "Seen", "Step", "explain", "why_not"]
 
@@ -32,6 +31,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Seconds until its open breaker lets an attempt through."""
     parked_s: float = 0.0
     """Seconds for which it asked to be left alone."""
+    trouble: str = ""
+    """What else keeps it from being chosen, in words."""
 
 
 class Place(Struct, kw_only=True):
@@ -73,23 +74,41 @@ class Explanation(Struct, kw_only=True):
 
 
 def explain(
-    choose: str, groups: Sequence[Sequence[Seen]], *, turn: int, most: int = 1
+    chooser: Chooser,
+    groups: Sequence[Sequence[Seen]],
+    *,
+    demand: Demand,
+    now: float,
+    turn: int,
+    most: int = 1,
 ) -> Explanation:
-    """What would happen now, for a worker whose next choice is number `turn`.
+    """What would happen now to this demand, by a worker whose next choice is number `turn`.
 
-    `most` is the number of attempts that one request may have.
+    `groups` says of each target of the chooser how it is; `most` is the number of attempts that one
+    request may have.
     """
     steps: list[Step] = []
     tried: list[str] = []
     while len(steps) < most:
-        step, uses_turn = _next(choose, groups, tried, turn)
-        if step is None:
+        pick = chooser.look(demand, tried, now, turn)
+        if pick is None:
             break
+        choice = chooser.weigh(pick, demand, tried, now, turn)
+        cause: Literal["first", "retry", "fallback"] = "retry" if tried else "first"
+        name = chooser.rosters[pick.group].names[pick.place]
+        step = Step(
+            target=name,
+            group=pick.group,
+            cause="fallback" if pick.group else cause,
+            reason=choice.reason,
+        )
+        turn += chooser.takes_turn(pick, tried)
         steps.append(step)
-        tried.append(step.target)
-        turn += uses_turn
+        tried.append(name)
     return Explanation(
-        groups=[_judge(choose, number, group, turn) for number, group in enumerate(groups)],
+        groups=[
+            _judge(chooser, number, group, demand, now, turn) for number, group in enumerate(groups)
+        ],
         steps=steps,
     )
 
@@ -104,48 +123,14 @@ def why_not(seen: Seen) -> str:
         return f"its breaker is open; one attempt may probe it in {seen.probe_in_s:.1f} s"
     if seen.is_probing:
         return "its breaker is half-open, and an attempt is probing it"
-    return ""
+    return seen.trouble
 
 
-def _next(
-    choose: str, groups: Sequence[Sequence[Seen]], tried: Collection[str], turn: int
-) -> tuple[Step | None, bool]:
-    """The next attempt, and whether it takes a turn of the policy."""
-    for number, group in enumerate(groups):
-        usable = [seen for seen in group if seen.name not in tried and not why_not(seen)]
-        if not usable:
-            continue
-        cause: Literal["first", "retry", "fallback"] = "retry" if tried else "first"
-        choice, uses_turn = _choose(choose, usable, turn, alone=len(group) == 1 and not tried)
-        return (
-            Step(
-                target=usable[choice.place].name,
-                group=number,
-                cause="fallback" if number else cause,
-                reason=choice.reason,
-            ),
-            uses_turn,
-        )
-    return None, False
-
-
-def _choose(choose: str, usable: Sequence[Seen], turn: int, *, alone: bool) -> tuple[Choice, bool]:
-    """As the gateway's fourth station: a target without a rival takes no turn."""
-    if alone:
-        return Choice(0, "the only target", ()), False
-    if len(usable) == 1:
-        return Choice(0, "the only usable target", ()), True
-    return POLICIES[choose](_candidates(usable), turn), True
-
-
-def _judge(choose: str, number: int, group: Sequence[Seen], turn: int) -> Group:
-    usable = [seen for seen in group if not why_not(seen)]
-    scores: dict[str, float] = {}
-    if len(usable) > 1:
-        found = POLICIES[choose](_candidates(usable), turn).scores
-        # A policy that compares nothing has no scores; a parked target's is infinite.
-        named = zip(usable, found, strict=False)
-        scores = {seen.name: score for seen, score in named if isfinite(score)}
+def _judge(
+    chooser: Chooser, number: int, group: Sequence[Seen], demand: Demand, now: float, turn: int
+) -> Group:
+    scores = chooser.scores(number, demand, now, turn)
+    passed_over = chooser.passed_over(number, demand, now)
     return Group(
         number=number,
         places=[
@@ -154,13 +139,9 @@ def _judge(choose: str, number: int, group: Sequence[Seen], turn: int) -> Group:
                 weight=seen.weight,
                 in_flight=seen.in_flight,
                 usable=not why_not(seen),
-                why_not=why_not(seen),
-                score=scores.get(seen.name),
+                why_not=why_not(seen) or passed_over.get(place, ""),
+                score=scores[place] if scores else None,
             )
-            for seen in group
+            for place, seen in enumerate(group)
         ],
     )
-
-
-def _candidates(usable: Sequence[Seen]) -> list[Candidate]:
-    return [Candidate(seen.name, seen.weight, seen.in_flight) for seen in usable]

@@ -17,6 +17,10 @@ class TargetSpec(Section, frozen=True, kw_only=True):
     """Exactly one of `provider` and `engine` is given."""
     model: str | None = None
     """The name of the model there; absent: the route's own (for an engine: the engine's) name."""
+    role: Literal["strong", "weak"] | None = None
+    """Of a route with `complexity`: whether it is the costly good one or the cheap one."""
+    arm: str | None = None
+    """Of a route with `split`: the arm that it belongs to."""
     weight: Count = 1
     """Its share in a `weighted` route, and how much it may have in flight beside the others in a
     `least-in-flight` one; 0 parks it: only taken when no other is usable."""

@@ -23,6 +23,7 @@ from towplane.gateway.messages import (
     Granted,
     Listen,
     Need,
+    Placed,
     PricedFrom,
     ProviderInfo,
     Recall,
@@ -30,13 +31,12 @@ from towplane.gateway.messages import (
     RouteInfo,
     Snapshot,
     TargetInfo,
-    WeightedTarget,
 )
 from towplane.parts.clock import Clock
 from towplane.parts.errors import PlaneError
 from towplane.parts.ids import RequestIds
 from towplane.providers.adapter import Credential
-from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
+from towplane.routing.spec import Breaker, Retries, RouteSpec, Timeouts
 from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, Minted, TenantRecord, digest_of, mint
@@ -88,6 +88,7 @@ def route(
     retries: Retries | None = None,
     breaker: Breaker | None = None,
     reserve_output: int = 100,
+    **spec: Any,
 ) -> RouteInfo:
     """A route over targets by the names of their hosts; each group after the first is a fallback.
 
@@ -95,13 +96,16 @@ def route(
     """
     return RouteInfo(
         model=model,
-        choose=choose,
-        groups=tuple(tuple(WeightedTarget(f"{n}/m", 1) for n in group) for group in groups),
-        timeouts=timeouts or Timeouts(),
-        retries=retries or Retries(floor=1000.0),
-        breaker=breaker or Breaker(failures=2**31, volume=2**31),
-        slo=Slo(),
-        reserve_output=reserve_output,
+        groups=tuple(tuple(Placed(f"{n}/m") for n in group) for group in groups),
+        spec=RouteSpec(
+            targets=[],
+            choose=choose,  # type: ignore[arg-type]  # one of the names
+            timeouts=timeouts or Timeouts(),
+            retries=retries or Retries(floor=1000.0),
+            breaker=breaker or Breaker(failures=2**31, volume=2**31),
+            reserve_output=reserve_output,
+            **spec,
+        ),
     )
 
 

@@ -16,15 +16,15 @@ from towplane.gateway.hall import Hall
 from towplane.gateway.messages import (
     FromWorker,
     Listen,
+    Placed,
     RouteInfo,
     Snapshot,
     TargetInfo,
-    WeightedTarget,
 )
 from towplane.parts.clock import Clock
 from towplane.parts.ids import RequestIds
 from towplane.providers.adapter import Credential
-from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
+from towplane.routing.spec import Breaker, Retries, RouteSpec, Timeouts
 from towplane.tenants.events import Event, Opened, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, TenantRecord, digest_of, mint
@@ -301,13 +301,14 @@ def _snapshot(
     target = TargetInfo("fake/fake", "provider", "upstream", 80, "/v1", "fake", credentials=(key,))
     route = RouteInfo(
         model="fake",
-        choose="least-in-flight",
-        groups=((WeightedTarget("fake/fake", 1),),),
-        timeouts=timeouts or Timeouts(),
-        retries=Retries(most=1),
-        breaker=Breaker(failures=2**31, share=1.0, volume=2**31),
-        slo=Slo(),
-        reserve_output=16,
+        groups=((Placed("fake/fake"),),),
+        spec=RouteSpec(
+            targets=[],
+            timeouts=timeouts or Timeouts(),
+            retries=Retries(most=1),
+            breaker=Breaker(failures=2**31, share=1.0, volume=2**31),
+            reserve_output=16,
+        ),
     )
     return Snapshot(
         plane="memory",

@@ -51,8 +51,9 @@ from towplane.api.views import (
 from towplane.monitoring.catalogue import CATALOGUE, edges
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, NotFound
-from towplane.routing.explain import Seen, explain
+from towplane.routing.explain import Seen
 from towplane.tenants.spec import Budget, Limits
+from towplane.testing.rosters import explained
 
 __all__ = ["SECRET", "START", "FakePlaneView", "a_status", "some_prices"]
 
@@ -401,7 +402,7 @@ class FakePlaneView:
             raise NotFound(f"there is no route for the model {model}")
         steps = [route.targets, *([step] for step in route.fallback)]
         groups = [[Seen(name=name) for name in names] for names in steps]
-        found = explain(route.choose, groups, turn=0, most=3)
+        found = explained(route.choose, groups, turn=0, most=3)
         worker = WorkerExplanation(
             number=0, retries_left=10.0, groups=found.groups, steps=found.steps
         )

@@ -1,0 +1,33 @@
+"""Preferences among the targets of a group, for one request: roles, arms, adapters, own before rented.
+
+A narrowing bars places before the policy chooses among the rest (filter, then score, then pick).
+One that would leave nobody is passed over by the chooser, so that a preference never turns into a
+refusal. `narrowings_of` is the whole list, in the order in which they narrow.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from towplane.routing.demand import Demand, Want
+from towplane.routing.roster import Roster
+from towplane.routing.spec import RouteSpec
+
+__all__ = ["Narrowing", "narrowings_of"]
+
+
+class Narrowing(Protocol):
+    """A preference among the targets of a group, for one request. Pure, as policies are."""
+
+    name: str
+    """In words, for those who ask why a target was not taken."""
+    wants: frozenset[Want]
+
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
+        """The places that this request should not go to."""
+        ...
+
+
+def narrowings_of(spec: RouteSpec) -> tuple[Narrowing, ...]:
+    """Those that the document asks for in this route."""
+    found: list[Narrowing] = []
+    return tuple(found)

@@ -1,0 +1,68 @@
+"""The shape of every policy: which of the places of a roster answers a demand.
+
+A policy belongs to one roster. `choose` and `weigh` are functions of the values before them (what
+the roster's lists hold, what the policy has learned from `began`, the demand, the turn and the
+time): they change nothing, ask no clock and roll no dice, so that the gateway, the simulator and
+`explain` come to the same answer. Chance comes from the number of the turn (`chance`).
+"""
+
+from collections.abc import Collection
+from typing import ClassVar, NamedTuple, Protocol
+
+from towplane.routing.demand import Demand, Want
+from towplane.routing.roster import Roster
+from towplane.routing.spec import RouteSpec
+
+__all__ = ["Choice", "Policy", "chance", "places_left"]
+
+_WIDTH = 1 << 64
+_GAMMA = 0x9E3779B97F4A7C15
+
+
+class Choice(NamedTuple):
+    """A choice that explains itself."""
+
+    place: int
+    reason: str
+    scores: tuple[float | None, ...] = ()
+    """Of each place; None: not compared. Empty: the policy compares nothing."""
+
+
+class Policy(Protocol):
+    """How one of several usable targets is chosen."""
+
+    wants: ClassVar[frozenset[Want]]
+    """What of a demand it looks at."""
+
+    def __init__(self, roster: Roster, spec: RouteSpec) -> None: ...
+
+    def choose(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> int:
+        """A place that is not barred; there are at least two."""
+        ...
+
+    def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
+        """The same choice, with its reason and what was compared."""
+        ...
+
+    def began(self, place: int, demand: Demand, now: float) -> None:
+        """An attempt for this demand starts there (whoever chose it): learn from it."""
+        ...
+
+    def adopt(self, old: "Policy") -> None:
+        """Take over what an older policy of the same kind learned of targets that are still there;
+        called once, before anything else."""
+        ...
+
+
+def chance(turn: int) -> float:
+    """A number in [0, 1) that looks random and follows from the turn (SplitMix64, Steele, Lea and
+    Flood, OOPSLA 2014)."""
+    mixed = (turn + 1) * _GAMMA % _WIDTH
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % _WIDTH
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % _WIDTH
+    return (mixed ^ mixed >> 31) / _WIDTH
+
+
+def places_left(roster: Roster, barred: Collection[int]) -> list[int]:
+    """The places that may be chosen, in their order."""
+    return [place for place in range(len(roster)) if place not in barred]

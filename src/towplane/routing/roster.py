@@ -1,0 +1,66 @@
+"""The targets of one group of a route, as lists of plain numbers by place: what policies look at.
+
+A roster is made anew when the document or the fleet changes. Which of its places may not be chosen
+is looked up only for those that somebody suspects (`Load.suspect`), so that a fleet that is well
+costs nothing to check. The law: `barred` names exactly the places for which `is_usable` is false.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from towplane.routing.load import Load
+
+__all__ = ["Roster", "Seat"]
+
+_NOBODY: frozenset[int] = frozenset()
+
+
+class Seat(NamedTuple):
+    """A target in a group, and what the document says of it there."""
+
+    load: Load
+    weight: int = 1
+    role: str = ""
+    """`strong`, `weak` or nothing (`routing.complexity`)."""
+    arm: str = ""
+    """The arm of a split that it belongs to (`routing.splits`)."""
+    is_own: bool = False
+    """Whether it is an engine of the vendor's own."""
+
+
+class Roster:
+    """One group of targets."""
+
+    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "names", "places", "seats",
+                 "suspects", "weights")  # fmt: skip
+
+    def __init__(self, seats: Sequence[Seat], is_usable: Callable[[int, float], bool]) -> None:
+        """`is_usable` says of a place and a time whether it may be chosen."""
+        self.seats = tuple(seats)
+        self.loads = [seat.load for seat in seats]
+        self.names = [load.name for load in self.loads]
+        self.places = {name: place for place, name in enumerate(self.names)}
+        self.weights = [seat.weight for seat in seats]
+        self.is_even = len(set(self.weights)) <= 1 and all(self.weights)
+        """Whether all weigh the same, and something."""
+        self.in_flight = [load.in_flight for load in self.loads]
+        self.suspects = set(range(len(seats)))
+        self._is_usable = is_usable
+        for place, load in enumerate(self.loads):
+            load.enter(self, place)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def close(self) -> None:
+        """Another roster takes its place."""
+        for load in self.loads:
+            load.leave(self)
+
+    def barred(self, now: float) -> Collection[int]:
+        """The places that may not be chosen now."""
+        if not self.suspects:
+            return _NOBODY
+        barred = {place for place in self.suspects if not self._is_usable(place, now)}
+        self.suspects &= barred
+        return barred
