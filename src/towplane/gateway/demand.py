@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from towplane.routing.demand import NOTHING, Demand, Want
+from towplane.routing.demand import Demand, Want
 
 if TYPE_CHECKING:
     from towplane.gateway.exchange import Exchange
@@ -12,6 +12,4 @@ __all__ = ["demand_of"]
 
 def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
     """The demand of this request, as far as it is wanted."""
-    if not wants:
-        return NOTHING
     return Demand(tokens=x.ask.input_estimate, output=x.output_limit, tenant=x.caller.tenant)

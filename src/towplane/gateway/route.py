@@ -159,8 +159,10 @@ def _choose(
 ) -> Decision | None:
     state = x.route
     assert state is not None
-    demand = x.demand = demand_of(x, state.chooser.wants)
-    pick = state.chooser.pick(demand, tried, now)
+    chooser = state.chooser
+    if chooser.wants:
+        x.demand = demand_of(x, chooser.wants)
+    pick = chooser.pick(x.demand, tried, now)
     if pick is None:
         return None
     target = state.groups[pick.group][pick.place]

@@ -30,7 +30,7 @@ class Pick(NamedTuple):
 class Chooser:
     """How one route chooses, in one worker."""
 
-    __slots__ = ("_narrowings", "_policies", "rosters", "turn", "wants")
+    __slots__ = ("_narrowings", "_only", "_policies", "rosters", "turn", "wants")
 
     def __init__(self, spec: RouteSpec, rosters: Sequence[Roster], *, turn: int = -1) -> None:
         self.rosters = tuple(rosters)
@@ -39,6 +39,8 @@ class Chooser:
         narrowings = self._narrowings = narrowings_of(spec)
         self.wants: frozenset[Want] = make.wants.union(*(one.wants for one in narrowings))
         """What of a demand must be found out for this route."""
+        self._only = Pick(0, 0, 0) if rosters and len(rosters[0]) == 1 else None
+        """The choice where there is none: the first group has one target."""
         self.turn = turn
         """The number of the last choice."""
 
@@ -57,6 +59,9 @@ class Chooser:
 
     def pick(self, demand: Demand, tried: Sequence[str], now: float) -> Pick | None:
         """A target that this request has not tried; None: there is none."""
+        only = self._only
+        if only is not None and not tried and not self.rosters[0].suspects:
+            return only
         found = self.look(demand, tried, now, self.turn + 1)
         if found is not None:
             self.turn += self.takes_turn(found, tried)
