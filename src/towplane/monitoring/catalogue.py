@@ -31,7 +31,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "python": (),
     "outcome": ("ok", "cancelled", "refused", "rejected", "failed"),
     "slo": ("met", "missed", "none"),
-    "cause": ("first", "retry", "fallback", "reconnect"),
+    "cause": ("first", "retry", "fallback", "reconnect", "hedge", "probe"),
     "attempt": (
         "ok",
         "cancelled",

@@ -25,10 +25,10 @@ Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=2**43)]
 
 UsageKind = Literal["measured", "estimated", "absent"]
-Cause = Literal["first", "retry", "fallback", "reconnect"]
+Cause = Literal["first", "retry", "fallback", "reconnect", "hedge", "probe"]
 Outcome = Literal[
     "ok",  # the upstream finished its answer
-    "cancelled",  # the client went away
+    "cancelled",  # the client went away, or another attempt was first
     "refused",  # the upstream's 4xx: the caller's fault, passed on
     "denied",  # the upstream's 401 or 403: the plane's credentials are wrong
     "rate_limited",  # 429
