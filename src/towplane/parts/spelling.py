@@ -30,6 +30,8 @@ def format_value(unit: str, value: float | int | str) -> str:
             return _divide(exact, steps)
         case "share":
             return f"{_digits(exact * 100)}%"
+        case "number":
+            return _digits(exact)
         case "rate":
             return _format_rate(value)
         case "money":
@@ -83,6 +85,7 @@ SCHEMAS: Mapping[str, Mapping[str, object]] = MappingProxyType(
         },
         "count": _whole("count", 0),
         "at_least_one": _whole("count", 1),
+        "number": {"anyOf": [{"type": "number", "minimum": 0}, _pattern("number")]},
         "rate": _pattern("rate"),
         "money": _pattern("money"),
         "token_price": _pattern("token_price"),

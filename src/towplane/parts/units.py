@@ -33,6 +33,7 @@ __all__ = [
     "ModelName",
     "Money",
     "Name",
+    "Number",
     "Path",
     "Rate",
     "Secret",
@@ -68,6 +69,9 @@ Count = Annotated[int, Meta(extra={"unit": "count"})]
 
 AtLeastOne = Annotated[int, Meta(extra={"unit": "at_least_one"})]
 """A count of 1 or more."""
+
+Number = Annotated[float, Meta(extra={"unit": "number"})]
+"""A number from 0 up, with or without decimals; written `0.6` or `400`."""
 
 Rate = Annotated[float, Meta(extra={"unit": "rate"})]
 """Events per second; written `3/s`, `600/m`, `10/h`."""
@@ -108,6 +112,7 @@ EXPECTED: Mapping[str, str] = MappingProxyType(
         "share": "a share from 0% to 100%, such as 20%, 99.9% or 0.2",
         "count": "a whole number from 0 up, such as 600, 400_000 or 400k",
         "at_least_one": "a whole number from 1 up, such as 1, 4_096 or 4k",
+        "number": "a number from 0 up, such as 0.6 or 400",
         "rate": "a rate such as 3/s, 600/m or 10/h",
         "money": "an amount such as 2000 USD or 0.15 USD, with at most 9 decimals",
         "token_price": "a price such as 0.15 USD/Mtok (per million tokens), at most 9 decimals",
@@ -174,6 +179,7 @@ PATTERNS: Mapping[str, str] = {
     "size": rf"^({_NUMBER}) ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB|)$",
     "share": rf"^({_NUMBER})( ?%)?$",
     "count": rf"^({_NUMBER})(k|M|G|)$",
+    "number": rf"^({_NUMBER})$",
     "rate": rf"^({_NUMBER}) ?/ ?(s|m|h)$",
     "money": rf"^({_NUMBER}) ?USD$",
     "token_price": rf"^({_NUMBER}) ?USD ?/ ?Mtok$",
@@ -240,6 +246,13 @@ def _read_at_least_one(text: str) -> int:
     if count == 0:
         raise UnitError("at_least_one")
     return count
+
+
+def _read_number(text: str) -> float:
+    number = _number(*_match("number", text))
+    if number > _MOST:
+        raise UnitError("number", "too large")
+    return float(number)
 
 
 def _read_share(text: str) -> float:
@@ -319,6 +332,7 @@ PARSERS: Mapping[str, Callable[[str], float | int | str]] = MappingProxyType(
         "share": _read_share,
         "count": _read_count,
         "at_least_one": _read_at_least_one,
+        "number": _read_number,
         "rate": _read_rate,
         "money": lambda text: _read_nanousd("money", text),
         "token_price": lambda text: _read_nanousd("token_price", text),

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 __all__ = ["NOTHING", "Demand", "Want"]
 
-Want = Literal["prefix", "blocks", "session", "size"]
+Want = Literal["prefix", "blocks", "session", "size", "score", "draw"]
 """What of a demand costs something to find out."""
 
 
@@ -30,9 +30,11 @@ class Demand(NamedTuple):
     adapter: str = ""
     """The LoRA adapter that it asks for."""
     score: float = 0.0
-    """How much the request gains from a strong target (`routing.complexity`)."""
+    """How much the request gains from a strong target (`routing.complexity`); NaN: unknown."""
     priority: int = 1
     """Its rank (`tenants.priorities`); 0 goes first."""
+    draw: int = 0
+    """A number that looks random, the same for all attempts of a request."""
 
 
 NOTHING = Demand()

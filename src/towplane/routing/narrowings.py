@@ -8,6 +8,7 @@ refusal. `narrowings_of` is the whole list, in the order in which they narrow.
 from collections.abc import Collection
 from typing import Protocol
 
+from towplane.routing.complexity.narrowing import ByComplexity, complexity_of
 from towplane.routing.demand import Demand, Want
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
@@ -30,4 +31,7 @@ class Narrowing(Protocol):
 def narrowings_of(spec: RouteSpec) -> tuple[Narrowing, ...]:
     """Those that the document asks for in this route."""
     found: list[Narrowing] = []
+    complexity = complexity_of(spec)
+    if complexity is not None:
+        found.append(ByComplexity(complexity))
     return tuple(found)

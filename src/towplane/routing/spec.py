@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import field
 
 from towplane.parts.section import Section
-from towplane.parts.units import AtLeastOne, Count, Money, Rate, Share, Timeout
+from towplane.parts.units import AtLeastOne, Count, Money, Name, Number, Path, Rate, Share, Timeout
 
 
 class TargetSpec(Section, frozen=True, kw_only=True):
@@ -46,7 +46,8 @@ class Fallback(TargetSpec, frozen=True, kw_only=True):
     """Another route, instead of a target."""
     on: list[Reason] = []
     """Taken only after failures of these kinds; empty: after all that another target may not have,
-    which leaves out `context-length`, `content-filter` and `price`."""
+    which leaves out `context-length` and `content-filter`. `price`: the plane's quota or money at
+    the provider is used up. `unavailable`: also when no target before it is usable."""
 
 
 class Timeouts(Section, frozen=True, kw_only=True):
@@ -168,16 +169,109 @@ class Slo(Section, frozen=True, kw_only=True):
     """The whole answer."""
 
 
+class Complexity(Section, frozen=True, kw_only=True):
+    """Which requests go to the route's `strong` targets, and which to its `weak` ones."""
+
+    scorer: str = "length"
+    """What scores a prompt: `length`, in characters of the user's last words; `trained`, a `model`
+    that was learned from labelled prompts, from 0 to 1; or the name of a function of your own."""
+    model: Path | None = None
+    """Of `scorer: trained`: the file that `towplane routing train` wrote. A file keeps its content:
+    a new training gets a new name."""
+    threshold: Number = 400.0
+    """Prompts that score at least this go to a strong target; `towplane routing calibrate` finds
+    it on your own traffic."""
+
+
+class Score(Section, frozen=True, kw_only=True):
+    """The vendor's own score of an answer, posted back to the plane."""
+
+    least: float = 0.0
+    """The lowest that there is; one below is refused."""
+    most: float = 1.0
+    """The highest that there is; one above is refused."""
+    better: Literal["higher", "lower"] = "higher"
+    """Which end is the good one."""
+
+
+class Split(Section, frozen=True, kw_only=True):
+    """Requests of a route divided among arms of targets, for a canary or an A/B test."""
+
+    by: Literal["request", "tenant", "session"] = "request"
+    """What falls into an arm as one: each request by itself, or all of a tenant, or all of a
+    session; a request without a session falls by itself."""
+    arms: dict[Name, Count]
+    """Each arm with its weight; `arm` of a target names the one it belongs to."""
+    control: Name | None = None
+    """The arm that the others are compared with; absent: the first."""
+    seed: str = ""
+    """Another one draws the arms anew; routes with the same seed and arms draw alike."""
+    decide: Literal["score", "errors", "ttft", "total", "cost"] = "score"
+    """What the verdict is about."""
+    score: Score = Score()
+    """What scores are posted back."""
+    alpha: Share = 0.05
+    """How often a difference may be found where there is none, however often somebody looks."""
+    samples: AtLeastOne = 100
+    """Requests (by tenant: tenants) of each arm below which there is no verdict."""
+
+
+class Rewrite(Section, frozen=True, kw_only=True):
+    """What is other in a mirrored request than in the client's."""
+
+    max_tokens: AtLeastOne | None = None
+    """At most so many output tokens."""
+    temperature: float | None = None
+    """This one."""
+    drop: list[str] = []
+    """Fields of the body that are left out."""
+
+
+class MirrorBudget(Section, frozen=True, kw_only=True):
+    """Money for mirrored requests per window, UTC; absent: no end."""
+
+    daily_nanousd: Money | None = field(name="daily", default=None)
+    """From midnight to midnight."""
+    monthly_nanousd: Money | None = field(name="monthly", default=None)
+    """From the first of the month."""
+    total_nanousd: Money | None = field(name="total", default=None)
+    """In all."""
+
+
+class Mirror(Section, frozen=True, kw_only=True):
+    """Some requests of a route sent a second time, to another target, whose answer nobody gets."""
+
+    to: str | TargetSpec
+    """Another route by its name, or a target."""
+    share: Share = 0.01
+    """Of the requests that were admitted, so many are mirrored."""
+    budget: MirrorBudget = MirrorBudget()
+    """What they may cost; with one, a target without a price is not asked."""
+    rewrite: Rewrite = Rewrite()
+    """What is other in them."""
+    most: AtLeastOne = 4
+    """How many may run at once in one worker; those above are left out."""
+    keep: Path | None = None
+    """A file to which each pair is added as a line of JSON: ids, sizes, times, usage, how it ended;
+    absent: only the ledger knows of them."""
+    text: bool = False
+    """Whether `keep` also gets both answers whole, as they came. They may say anything that the
+    client told or was told: keep the file as you keep the customers' data."""
+
+
 class RouteSpec(Section, frozen=True, kw_only=True):
     """One route: `routing.MODEL`, MODEL being the name that clients ask for."""
 
-    choose: Literal["round-robin", "least-in-flight", "weighted"] = "least-in-flight"
+    choose: Literal["round-robin", "least-in-flight", "weighted", "complexity"] = "least-in-flight"
     """How one target is chosen among those that are well."""
     targets: list[TargetSpec]
     """Where the model is served; at least one."""
     fallback: list[str | Fallback] = []
     """Tried in order when no target of the route can answer: other routes by name, or targets, or
     either with the reasons for which it is tried."""
+    complexity: Complexity | None = None
+    """How requests are told apart that need a strong target; absent: by their length, and only with
+    `choose: complexity`."""
     timeouts: Timeouts = Timeouts()
     """When to give up on an attempt or a request."""
     retries: Retries = Retries()
@@ -203,3 +297,7 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     `x-towplane-dropped`, instead of refused."""
     reserve_output: Count = 1024
     """Output tokens reserved for a request that sets no maximum."""
+    split: Split | None = None
+    """Whether requests are divided among arms, which are compared; absent: they are not."""
+    mirror: Mirror | None = None
+    """Whether some requests go to another target as well, unseen; absent: none does."""

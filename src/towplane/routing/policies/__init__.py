@@ -11,4 +11,5 @@ POLICIES: dict[str, type[Policy]] = {
     "round-robin": RoundRobin,
     "least-in-flight": LeastInFlight,
     "weighted": Weighted,
+    "complexity": LeastInFlight,  # among those that the narrowing by complexity leaves
 }

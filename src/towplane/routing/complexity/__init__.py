@@ -1,0 +1,1 @@
+"""Strong or weak: a score of each request, and the narrowing that follows from it."""
