@@ -130,7 +130,7 @@ async def test_every_get_answers_and_fits_its_declared_type(
     for endpoint in ENDPOINTS:
         if endpoint.method != "GET" or endpoint.path in ("/now", "/export"):
             continue
-        path = endpoint.path.format(tenant="default", model="chat", provider="spare")
+        path = endpoint.path.format(tenant="default", model="chat", provider="spare", request="r")
         answer = await open_port.get("/api/v1" + path)
         assert answer.status_code == 200, endpoint.path
         assert msgspec.json.decode(answer.content, type=endpoint.answer)
@@ -395,7 +395,8 @@ def test_no_get_changes_anything() -> None:
     verbs = ("create", "change_", "rotate", "revoke", "delete", "set")
     for endpoint in ENDPOINTS:
         changes = endpoint.handle.__name__.strip("_").startswith(verbs)
-        assert changes == (endpoint.method != "GET")
+        is_question = endpoint.handle.__name__ == "_explain_question"  # too long for a URL
+        assert (changes or is_question) == (endpoint.method != "GET")
 
 
 async def test_bodies_are_bounded(open_port: httpx.AsyncClient) -> None:

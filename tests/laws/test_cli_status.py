@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from towplane.api.endpoints import ProviderList, RouteList, TargetList
-from towplane.api.views import DocumentError, Now, PlaneStatus, RouteExplanation, WorkerExplanation
+from towplane.api.explanations import RouteExplanation, WorkerExplanation
+from towplane.api.views import DocumentError, Now, PlaneStatus
 from towplane.cli.main import run
 from towplane.monitoring.health import Health
 from towplane.monitoring.now import Quantile
@@ -48,7 +49,9 @@ class Shell:
         (self.data_dir / "plane.json").write_text(json.dumps(WHERE))
         self.answers = answers
 
-    def fetch(self, _where: object, path: str, answer: type[Any], token: Sealed | None) -> object:
+    def fetch(
+        self, _where: object, path: str, answer: type[Any], token: Sealed | None, *, body: object
+    ) -> object:
         self.tokens.add(token.reveal() if token is not None else None)
         said = self.answers[path.rpartition("/")[2]]
         if isinstance(said, Exception):

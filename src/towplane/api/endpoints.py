@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.api.health import HEALTH_S, HealthBy, HealthRow, health_rows, with_health
 from towplane.api.pulse import Pulse
 from towplane.api.views import (
@@ -30,7 +31,6 @@ from towplane.api.views import (
     ProjectRow,
     ProviderView,
     QuotaRow,
-    RouteExplanation,
     RouteView,
     TargetView,
     TenantDetail,
@@ -253,7 +253,15 @@ async def _routes(call: Call) -> RouteList:
 
 
 async def _explain(call: Call) -> RouteExplanation:
-    return await call.view.explain(call.path["model"])
+    return await call.view.explain(call.path["model"], Question())
+
+
+async def _explain_question(call: Call) -> RouteExplanation:
+    return await call.view.explain(call.path["model"], call.body)
+
+
+async def _explain_request(call: Call) -> RequestExplanation:
+    return await call.view.explain_request(call.path["request"])
 
 
 async def _tenants(call: Call) -> TenantList:
@@ -368,6 +376,23 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Where the next request for a model goes, and why",
         _explain,
         RouteExplanation,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "POST",
+        "/routing/{model}/explain",
+        "Where a given request would go, and why; nothing is sent",
+        _explain_question,
+        RouteExplanation,
+        body=Question,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "GET",
+        "/routing/requests/{request}",
+        "Where a past request went, and why",
+        _explain_request,
+        RequestExplanation,
         fails=("not_found",),
     ),
     Endpoint("GET", "/tenants", "Tenants", _tenants, TenantList),

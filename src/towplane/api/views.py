@@ -10,10 +10,10 @@ from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.monitoring.health import Health
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
-from towplane.routing.explain import Explanation
 from towplane.tenants.alerts.message import Alert
 from towplane.tenants.export.write import Format
 from towplane.tenants.ledger import UsageBy, UsageRow
@@ -48,7 +48,6 @@ __all__ = [
     "ProvisionedView",
     "QuotaRow",
     "RatesView",
-    "RouteExplanation",
     "RouteView",
     "Slos",
     "TargetState",
@@ -63,7 +62,6 @@ __all__ = [
     "WantedKey",
     "WantedProject",
     "WantedTenant",
-    "WorkerExplanation",
     "WorkerView",
 ]
 
@@ -172,25 +170,6 @@ class RouteView(Struct, kw_only=True):
     """`PROVIDER/MODEL`, or the name of an engine, which stands for all its replicas."""
     fallback: list[str] = []
     slo: Slos = field(default_factory=Slos)
-
-
-class WorkerExplanation(Explanation, kw_only=True):
-    """What one worker would do with a request for a model; each chooses by itself."""
-
-    number: int
-    retries_left: float
-    """Retries that the route's budget allows this worker now."""
-
-
-class RouteExplanation(Struct, kw_only=True):
-    """How a model's route is decided now."""
-
-    model: str
-    choose: str
-    attempts: int
-    """How many one request may have."""
-    workers: list[WorkerExplanation]
-    """Those that serve."""
 
 
 class LedgerView(Struct, kw_only=True):
@@ -657,6 +636,10 @@ class PlaneView(Protocol):
         """What each target of a route costs now; from memory."""
         ...
 
-    async def explain(self, model: str) -> RouteExplanation:
+    async def explain(self, model: str, question: Question) -> RouteExplanation:
         """How the route of a model is decided now; NotFound where there is none."""
+        ...
+
+    async def explain_request(self, request: str) -> RequestExplanation:
+        """Where a past request went; NotFound where nobody knows it."""
         ...

@@ -8,8 +8,10 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from towplane.api.explanations import AttemptRow
 from towplane.api.tenancy import Tenancy
 from towplane.api.views import LedgerView
+from towplane.cli.explanation import attempt_row
 from towplane.cli.loops import logged
 from towplane.cli.read_model import LedgerState
 from towplane.cli.tenant_costs import price_sources
@@ -97,6 +99,13 @@ class PlaneBooks:
             if self._accounts.version() != self._version:
                 self._changed()
             self._seen_commit = commit
+
+    async def attempts_of(self, request: str) -> list[AttemptRow]:
+        """What the ledger says of one request; what the journal has is folded first."""
+        await asyncio.to_thread(self._fold_all)
+        return [
+            attempt_row(row) for row in await asyncio.to_thread(self._ledger.attempts_of, request)
+        ]
 
     async def measure(self) -> None:
         """How far the ledger is behind; this reads what it counts."""

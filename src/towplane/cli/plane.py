@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from towplane.api.views import PlaneStatus, PriceView, RouteExplanation
+from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
+from towplane.api.views import PlaneStatus, PriceView
 from towplane.cli import read_model as views
 from towplane.cli.books import PlaneBooks
 from towplane.cli.certificates import check_certificates, watch_certificates
 from towplane.cli.credentials import PlaneCredentials
-from towplane.cli.explanation import make_explanation
+from towplane.cli.explanation import make_account, make_explanation
 from towplane.cli.front import Front
 from towplane.cli.price_book import PlanePriceBook
 from towplane.cli.price_view import price_views
@@ -37,6 +38,7 @@ from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError
 from towplane.document.resolve import resolve_secrets
 from towplane.document.watch import watch_document
+from towplane.gateway.messages import Explain
 from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
@@ -222,11 +224,16 @@ class RunningPlane:
         await self.fleet.report()
         return self.fleet.tally.merged()
 
-    async def explain(self, model: str) -> RouteExplanation:
+    async def explain(self, model: str, question: Question) -> RouteExplanation:
         """How the route of a model is decided now, as each worker stands."""
         assert self.fleet.snapshot is not None
-        found = await self.fleet.explain(model)
-        return make_explanation(self.fleet.snapshot, found, model)
+        asked = Explain(0, model, question.body.encode(), question.path, question.tenant)
+        return make_explanation(self.fleet.snapshot, await self.fleet.explain(asked), model)
+
+    async def explain_request(self, request: str) -> RequestExplanation:
+        """Where a past request went: what a worker remembers, and what the ledger knows."""
+        answers = await self.fleet.explain(Explain(0, request=request))
+        return make_account(request, answers, await self.books.attempts_of(request))
 
     # Private: what changes
 

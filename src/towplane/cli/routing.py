@@ -1,5 +1,7 @@
 """The noun `routing`: which models are served, by whom, and where the next request goes."""
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +10,8 @@ from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import Output
 
 if TYPE_CHECKING:
-    from towplane.api.views import TargetView, WorkerExplanation
+    from towplane.api.explanations import WorkerExplanation
+    from towplane.api.views import TargetView
 
 __all__ = ["app"]
 
@@ -60,19 +63,40 @@ def list_routes(file: File = DEFAULT_FILE, json: Json = False) -> None:
 
 @app.command("explain")
 def explain(
-    model: Annotated[str, typer.Argument(help="The name that clients ask for.")],
+    model: Annotated[str, typer.Argument(help="The name that clients ask for.")] = "",
+    request: Annotated[
+        str,
+        typer.Option(help="A past request, by the x-towplane-request-id of its answer."),
+    ] = "",
+    body: Annotated[
+        str, typer.Option(help="A file with the request's body as JSON; - reads standard input.")
+    ] = "",
+    path: Annotated[str, typer.Option(help="The operation.")] = "/v1/chat/completions",
+    tenant: Annotated[str, typer.Option(help="Whose request it would be.")] = "",
     file: File = DEFAULT_FILE,
     json: Json = False,
 ) -> None:
-    """Say where the next request for a model goes, and why, in each worker of the running plane."""
+    """Say where the next request for a model goes, and why, in each worker of the running plane.
+
+    With --body: where this very request would go; nothing is sent. With --request: where a past one
+    went, among whom it was chosen, and what became of it.
+    """
     from urllib.parse import quote
 
-    from towplane.api.views import RouteExplanation
+    from towplane.api.explanations import Question, RouteExplanation
+    from towplane.cli.explained_request import show_request
     from towplane.cli.running import ask_running, locate
 
     output = Output(json=json)
-    path = f"/api/v1/routing/{quote(model, safe='')}/explain"
-    found = ask_running(locate(file), path, RouteExplanation)
+    where = locate(file)
+    if bool(model) == bool(request):
+        raise typer.BadParameter("give the name of a model, or --request ID")
+    if request:
+        show_request(output, where, request)
+        return
+    question = Question(body=_read(body), path=path, tenant=tenant) if body else None
+    address = f"/api/v1/routing/{quote(model, safe='')}/explain"
+    found = ask_running(where, address, RouteExplanation, body=question)
     output.object(found)
     output.lines(f"{found.model}: {found.choose}, at most {found.attempts} attempts a request")
     alike: dict[str, list[WorkerExplanation]] = {}
@@ -117,6 +141,13 @@ def _show(output: Output, workers: "list[WorkerExplanation]") -> None:
         left = int(min(each.retries_left for each in workers))
         each = " in each" if len(workers) > 1 else ""
         output.lines(f"  retries that the budget allows now: {left}{each}")
+
+
+def _read(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{name} cannot be read: {error}") from None
 
 
 def _cause(cause: str) -> str:

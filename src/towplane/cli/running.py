@@ -108,18 +108,18 @@ def locate_document(document: "Document") -> Whereabouts:
     return Whereabouts(Path(document.file), Path(plane.data_dir), plane.admin.token)
 
 
-def ask(where: Whereabouts, path: str, answer: type[T]) -> T | None:
-    """GET of the admin API; None: no plane runs there."""
+def ask(where: Whereabouts, path: str, answer: type[T], *, body: object | None = None) -> T | None:
+    """GET of the admin API, or POST of a body; None: no plane runs there."""
     running = find_running(where.data_dir)
     if running is None:
         return None
     token = resolve_secret(where.token, os.environ) if where.token is not None else None
-    return fetch(running, path, answer, token)
+    return fetch(running, path, answer, token, body=body)
 
 
-def ask_running(where: Whereabouts, path: str, answer: type[T]) -> T:
+def ask_running(where: Whereabouts, path: str, answer: type[T], *, body: object | None = None) -> T:
     """As `ask`, for what only a running plane can say. Raises NotRunning."""
-    found = ask(where, path, answer)
+    found = ask(where, path, answer, body=body)
     if found is not None:
         return found
     if where.refusal is not None:
@@ -139,17 +139,29 @@ def find_running(data_dir: Path) -> Running | None:
         return None
 
 
-def fetch(running: Running, path: str, answer: type[T], token: Sealed | None = None) -> T | None:
-    """GET of the admin API, as a value; None: nobody answers there, so the plane is down."""
+def fetch(
+    running: Running,
+    path: str,
+    answer: type[T],
+    token: Sealed | None = None,
+    *,
+    body: object | None = None,
+) -> T | None:
+    """GET of the admin API, or POST of `body`, as a value; None: nobody answers there, so the plane
+    is down."""
     headers = {"authorization": f"Bearer {token.reveal()}"} if token is not None else {}
     address = urlsplit(running.admin)
     connection = http.client.HTTPConnection(
         address.hostname or "", address.port, timeout=ANSWER_WITHIN_S
     )
     try:
-        connection.request("GET", path, headers=headers)
+        if body is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            headers["content-type"] = "application/json"
+            connection.request("POST", path, body=msgspec.json.encode(body), headers=headers)
         reply = connection.getresponse()
-        body = reply.read()
+        said = reply.read()
     except ConnectionError:
         return None
     except (OSError, http.client.HTTPException) as error:
@@ -165,9 +177,9 @@ def fetch(running: Running, path: str, answer: type[T], token: Sealed | None = N
             next_step="use the document that the plane runs with, and the same token",
         )
     if reply.status != 200:
-        raise _error_of(running, path, reply.status, body)
+        raise _error_of(running, path, reply.status, said)
     try:
-        return msgspec.json.decode(body, type=answer)
+        return msgspec.json.decode(said, type=answer)
     except msgspec.DecodeError as error:
         raise PlaneError(
             f"the plane at {running.admin} speaks another version: {error}",

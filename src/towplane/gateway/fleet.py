@@ -184,15 +184,15 @@ class Fleet:
         if futures:
             await asyncio.wait(futures, timeout=REPORT_WAIT_S)
 
-    async def explain(self, model: str, body: bytes = b"") -> dict[int, Explained]:
-        """Where each worker would send a request now, by its number; those that answer in time."""
+    async def explain(self, question: Explain) -> dict[int, Explained]:
+        """What each worker says to this, by its number; those that answer in time."""
         self._serial += 1
         futures: dict[int, asyncio.Future[Reported | Explained]] = {}
         for life in self._lives.values():
             if life.incarnation:
                 future = asyncio.get_running_loop().create_future()
                 futures[life.number] = life.waiting[self._serial] = future
-                self._send(life, Explain(self._serial, model, body))
+                self._send(life, msgspec.structs.replace(question, serial=self._serial))
         if futures:
             await asyncio.wait(futures.values(), timeout=REPORT_WAIT_S)
         return {

@@ -42,6 +42,7 @@ from towplane.parts.clock import Clock
 from towplane.parts.errors import Unauthorised
 from towplane.parts.ids import RequestIds
 from towplane.routing.breaker import Breaker
+from towplane.routing.decisions import Decisions
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
@@ -85,6 +86,7 @@ class Hall:
         """Both in the order in which they came, so that a sweep is the same each time."""
         self.targets: dict[str, TargetState] = {}
         self.routes: dict[str, RouteState] = {}
+        self.decisions = Decisions()
         self.draining = False
         self.version = 0
         self.loaded_at = clock.wall()

@@ -13,8 +13,9 @@ import msgspec
 from towplane.document.plane import HttpLimits
 from towplane.monitoring.series import Sample
 from towplane.providers.adapter import Credential
+from towplane.routing.decisions import Recalled
 from towplane.routing.explain import Explanation
-from towplane.routing.spec import RouteSpec
+from towplane.routing.spec import Reason, RouteSpec
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.prices import Sheet
 from towplane.tenants.spec import Limits
@@ -105,6 +106,8 @@ class RouteInfo(msgspec.Struct, frozen=True):
     model: str
     groups: tuple[tuple[Placed, ...], ...]
     """The targets, then each step of the fallback chain."""
+    on: tuple[tuple[Reason, ...], ...] = ()
+    """Of each group, the reasons for which alone it is taken; none: any. Empty: of no group."""
     spec: RouteSpec = RouteSpec(targets=[])
     """As the document has it."""
 
@@ -160,12 +163,18 @@ class Report(msgspec.Struct, tag="report"):
 
 
 class Explain(msgspec.Struct, tag="explain"):
-    """Say where the next request for a model would go, and why."""
+    """Say where the next request for a model would go, and why; or where a past one went."""
 
     serial: int
-    model: str
+    model: str = ""
     body: bytes = b""
     """Of the request, as a client would send it; empty: any."""
+    path: str = ""
+    """Where it would be sent; empty: to the chat completions."""
+    tenant: str = ""
+    """Whose it would be."""
+    request: str = ""
+    """The id of a past request instead."""
 
 
 class Drain(msgspec.Struct, tag="drain"):
@@ -266,6 +275,10 @@ class Explained(msgspec.Struct, tag="explained"):
     explanation: Explanation | None = None
     """None: this worker does not know the route."""
     retries_left: float = 0.0
+    recalled: tuple[Recalled, ...] = ()
+    """Of a past request: its choices among rivals, as far as this worker remembers."""
+    refused: str = ""
+    """Why the request that was given is none, in words."""
 
 
 ToWorker = Snapshot | Granted | Recall | Report | Explain | Drain

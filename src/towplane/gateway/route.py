@@ -22,6 +22,7 @@ from towplane.parts.errors import (
 )
 from towplane.routing.backoff import backoff_s
 from towplane.routing.chooser import Pick
+from towplane.routing.decisions import Decided
 from towplane.tenants.events import Cause
 
 if TYPE_CHECKING:
@@ -165,5 +166,20 @@ def _choose(
     pick = chooser.pick(x.demand, tried, now)
     if pick is None:
         return None
-    target = state.groups[pick.group][pick.place]
-    return Decision(target, "fallback" if pick.group else cause, pick=pick)
+    if pick.group:
+        cause = "fallback"
+    if pick.rivals:
+        _keep(x, pick, cause, now)
+    return Decision(state.groups[pick.group][pick.place], cause, pick=pick)
+
+
+def _keep(x: Exchange, pick: Pick, cause: Cause, now: float) -> None:
+    """So that somebody may ask later why (`routing.decisions`)."""
+    assert x.route is not None
+    chooser = x.route.chooser
+    roster = chooser.rosters[pick.group]
+    decided = Decided(
+        x.id, x.attempts + 1, x.ask.model, cause, x.wall, now, chooser.turn, pick, tuple(x.tried),
+        roster.names, frozenset(roster.barred(now)), tuple(roster.in_flight), x.demand,
+    )  # fmt: skip
+    x.hall.decisions.keep(decided)

@@ -19,7 +19,7 @@ import msgspec
 import uvloop
 
 from towplane.gateway.connection import Connection
-from towplane.gateway.explanation import explain_route
+from towplane.gateway.explanation import answer_question
 from towplane.gateway.hall import SWEEP_S, Hall
 from towplane.gateway.messages import (
     BACKLOG,
@@ -102,7 +102,7 @@ class Worker:
             case Report():
                 self.channel.tell(self._hall.report(message.serial))
             case Explain():
-                self.channel.tell(explain_route(self._hall, message))
+                self.channel.tell(answer_question(self._hall, message))
             case Drain():
                 self.drain()
 

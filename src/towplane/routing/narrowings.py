@@ -1,4 +1,4 @@
-"""Preferences among the targets of a group, for one request: roles, arms, adapters, own before rented.
+"""Preferences among the targets of a group, for one request: roles, arms, own before rented.
 
 A narrowing bars places before the policy chooses among the rest (filter, then score, then pick).
 One that would leave nobody is passed over by the chooser, so that a preference never turns into a
@@ -12,6 +12,7 @@ from towplane.routing.complexity.narrowing import ByComplexity, complexity_of
 from towplane.routing.demand import Demand, Want
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
+from towplane.routing.splits import SplitNarrowing
 
 __all__ = ["Narrowing", "narrowings_of"]
 
@@ -34,4 +35,6 @@ def narrowings_of(spec: RouteSpec) -> tuple[Narrowing, ...]:
     complexity = complexity_of(spec)
     if complexity is not None:
         found.append(ByComplexity(complexity))
+    if spec.split is not None:
+        found.append(SplitNarrowing(spec.split))
     return tuple(found)

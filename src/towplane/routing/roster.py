@@ -5,7 +5,8 @@ is looked up only for those that somebody suspects (`Load.suspect`), so that a f
 costs nothing to check. The law: `barred` names exactly the places for which `is_usable` is false.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from towplane.routing.load import Load
@@ -56,6 +57,18 @@ class Roster:
         """Another roster takes its place."""
         for load in self.loads:
             load.leave(self)
+
+    @contextmanager
+    def standing(self, in_flight: Sequence[int], barred: Collection[int]) -> Iterator[None]:
+        """For as long as it is looked at: as it stood at another time, with these loads and these
+        barred."""
+        before = self.in_flight.copy(), self.suspects, self._is_usable
+        self.in_flight[:] = in_flight
+        self.suspects, self._is_usable = set(barred), lambda place, _now: place not in barred
+        try:
+            yield
+        finally:
+            self.in_flight[:], self.suspects, self._is_usable = before
 
     def barred(self, now: float) -> Collection[int]:
         """The places that may not be chosen now."""

@@ -10,6 +10,12 @@ from math import sin
 
 import msgspec
 
+from towplane.api.explanations import (
+    Question,
+    RequestExplanation,
+    RouteExplanation,
+    WorkerExplanation,
+)
 from towplane.api.account_views import changes_of
 from towplane.api.views import (
     Alert,
@@ -34,7 +40,6 @@ from towplane.api.views import (
     ProvisionedView,
     QuotaRow,
     RatesView,
-    RouteExplanation,
     RouteView,
     Slos,
     TargetView,
@@ -45,7 +50,6 @@ from towplane.api.views import (
     WantedKey,
     WantedProject,
     WantedTenant,
-    WorkerExplanation,
     WorkerView,
 )
 from towplane.monitoring.catalogue import CATALOGUE, edges
@@ -395,7 +399,11 @@ class FakePlaneView:
         """The prices as they were set."""
         return self.priced
 
-    async def explain(self, model: str) -> RouteExplanation:
+    async def explain_request(self, request: str) -> RequestExplanation:
+        """One that left nothing to tell."""
+        return RequestExplanation(request=request, worker=0, choices=[], attempts=[])
+
+    async def explain(self, model: str, question: Question) -> RouteExplanation:
         """One worker, and every target of the route well, whatever the state says."""
         route = next((route for route in self.state.routes if route.model == model), None)
         if route is None:

@@ -27,6 +27,7 @@ from towplane.tenants.journal.layout import (
 )
 from towplane.tenants.journal.reader import START, Batch, JournalReader, Position
 from towplane.tenants.ledger import usage as questions
+from towplane.tenants.ledger.attempts import Row, attempts_of
 from towplane.tenants.ledger.capacity import capacity_uses
 from towplane.tenants.ledger.crash import request_of, settle_crashed
 from towplane.tenants.ledger.fold import apply, decode_opened
@@ -172,6 +173,11 @@ class Ledger:
         """What was used, by name; `since` and `until` are UTC days, both included."""
         with self._database.read() as connection:
             return questions.usage(connection, by=by, since=since, until=until, only=only)
+
+    def attempts_of(self, request: str) -> list[Row]:
+        """The settled attempts of one request, as far as folded."""
+        with self._database.read() as connection:
+            return attempts_of(connection, request)
 
     def spent(self, account: Account, window: str) -> int:
         """What `account` has spent in a window, in nano-dollars, as far as folded."""
