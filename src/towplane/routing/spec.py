@@ -5,7 +5,17 @@ from typing import Literal
 from msgspec import field
 
 from towplane.parts.section import Section
-from towplane.parts.units import AtLeastOne, Count, Money, Name, Number, Path, Rate, Share, Timeout
+from towplane.parts.units import (
+    AtLeastOne,
+    Count,
+    Money,
+    Name,
+    Number,
+    Path,
+    Rate,
+    Share,
+    Timeout,
+)
 
 
 class TargetSpec(Section, frozen=True, kw_only=True):
@@ -48,6 +58,32 @@ class Fallback(TargetSpec, frozen=True, kw_only=True):
     """Taken only after failures of these kinds; empty: after all that another target may not have,
     which leaves out `context-length` and `content-filter`. `price`: the plane's quota or money at
     the provider is used up. `unavailable`: also when no target before it is usable."""
+
+
+class Hashing(Section, frozen=True, kw_only=True):
+    """How requests are told apart whose prompts begin alike."""
+
+    characters: AtLeastOne = 100
+    """So much of the prompt is the key (KubeAI's `prefixCharLength`)."""
+    of: Literal["user", "start"] = "user"
+    """Counted from the first turn of the user, because one system prompt often stands before all of
+    them, or from the start of the whole prompt, tools and system included."""
+
+
+class Prefix(Section, frozen=True, kw_only=True):
+    """What is remembered of the prompts that targets have seen."""
+
+    block: AtLeastOne = 256
+    """Bytes of text that are compared as one, about 64 tokens."""
+
+
+class Affinity(Section, frozen=True, kw_only=True):
+    """What ties the requests of a session to each other."""
+
+    header: str = "x-session-id"
+    """A header that names the session; where it is missing, the body's own fields do
+    (`conversation`, `prompt_cache_key`, `user`, `safety_identifier`, `metadata.user_id`,
+    `previous_response_id`, the first that is there)."""
 
 
 class Timeouts(Section, frozen=True, kw_only=True):
@@ -186,9 +222,9 @@ class Complexity(Section, frozen=True, kw_only=True):
 class Score(Section, frozen=True, kw_only=True):
     """The vendor's own score of an answer, posted back to the plane."""
 
-    least: float = 0.0
+    least: Number = 0.0
     """The lowest that there is; one below is refused."""
-    most: float = 1.0
+    most: Number = 1.0
     """The highest that there is; one above is refused."""
     better: Literal["higher", "lower"] = "higher"
     """Which end is the good one."""
@@ -221,7 +257,7 @@ class Rewrite(Section, frozen=True, kw_only=True):
 
     max_tokens: AtLeastOne | None = None
     """At most so many output tokens."""
-    temperature: float | None = None
+    temperature: Number | None = None
     """This one."""
     drop: list[str] = []
     """Fields of the body that are left out."""
@@ -272,6 +308,12 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     complexity: Complexity | None = None
     """How requests are told apart that need a strong target; absent: by their length, and only with
     `choose: complexity`."""
+    hashing: Hashing = Hashing()
+    """What makes two prompts begin alike."""
+    prefix: Prefix = Prefix()
+    """How prompts are compared block by block."""
+    affinity: Affinity = Affinity()
+    """What a session is."""
     timeouts: Timeouts = Timeouts()
     """When to give up on an attempt or a request."""
     retries: Retries = Retries()
