@@ -60,7 +60,7 @@ class Scoring:
         self._cpu = cpu
         self._faults = 0
         self._rests_until = 0.0
-        self._histogram = old._histogram if old else Histogram(CATALOGUE[_FAMILY].edges)
+        self._histogram: Histogram = old._histogram if old else Histogram(CATALOGUE[_FAMILY].edges)
         self.recent: deque[float] = deque(maxlen=KEPT)
         """The last scores, oldest first."""
 
