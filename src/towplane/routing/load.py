@@ -1,16 +1,21 @@
-"""What one target is doing: attempts in flight, how quick it was lately, what its engine says.
+"""What one target is doing: attempts in flight, prompts that wait, how quick it was lately.
 
 A target may stand in several rosters (`routing.roster`), one for each group of each route that uses
 it. Its load is one, and tells them all, so that choosing among a thousand targets looks at lists of
 plain numbers and asks nobody. Knows no connection and no clock.
+
+Of each attempt it hears `began`, once `answers` if there is a first token, and `ended`. The law:
+when all have ended, nothing is in flight and nothing is queued.
 """
 
 from typing import TYPE_CHECKING
 
+from towplane.routing.latency import PeakEwma
+
 if TYPE_CHECKING:
     from towplane.routing.roster import Roster
 
-__all__ = ["Load"]
+__all__ = ["Load", "Price"]
 
 Price = tuple[int, int, int]
 """Nano-dollars per million tokens: input, cached input, output."""
@@ -19,27 +24,56 @@ Price = tuple[int, int, int]
 class Load:
     """The load of one target."""
 
-    __slots__ = ("_listed", "in_flight", "name", "price")
+    __slots__ = ("_listed", "in_flight", "latency", "name", "price", "queued")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.in_flight = 0
         """Attempts under way."""
+        self.queued = 0
+        """Prompt tokens that attempts without a first token leave it to compute, as far as the
+        policies that sent them there know (`Policy.began`)."""
+        self.latency = PeakEwma()
+        """Seconds to the first token of a stream, or to the end of an answer in one piece."""
         self.price: Price | None = None
         """What it costs now; None: unknown."""
         self._listed: list[tuple[Roster, int]] = []
 
-    def began(self) -> None:
-        """An attempt starts."""
+    def began(self, work: int = 0) -> None:
+        """An attempt starts, with so many prompt tokens to compute."""
         self.in_flight += 1
+        self.queued += work
         for roster, place in self._listed:
             roster.in_flight[place] += 1
+            for changed in roster.watchers:
+                changed(place)
 
-    def ended(self) -> None:
-        """An attempt is over."""
+    def answers(self, work: int, seconds: float, now: float) -> None:
+        """Its first token is there, after so long; it has computed the prompt."""
+        self.queued -= work
+        self.latency.observe(seconds, now, self.in_flight)
+        self.changed()
+
+    def ended(self, work: int = 0) -> None:
+        """An attempt is over; `work` is what it had and did not answer."""
         self.in_flight -= 1
+        self.queued -= work
         for roster, place in self._listed:
             roster.in_flight[place] -= 1
+            for changed in roster.watchers:
+                changed(place)
+
+    def costs(self, price: Price | None) -> None:
+        """What it costs from now on."""
+        if price != self.price:
+            self.price = price
+            self.changed()
+
+    def changed(self) -> None:
+        """Something that is said of it here is different: those who watch look again."""
+        for roster, place in self._listed:
+            for changed in roster.watchers:
+                changed(place)
 
     def suspect(self) -> None:
         """Something happened that may keep it from being chosen: rosters look before they choose.

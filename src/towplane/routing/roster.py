@@ -32,8 +32,8 @@ class Seat(NamedTuple):
 class Roster:
     """One group of targets."""
 
-    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "names", "places", "seats",
-                 "suspects", "weights")  # fmt: skip
+    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "names", "parked", "places",
+                 "seats", "suspects", "watchers", "weights")  # fmt: skip
 
     def __init__(self, seats: Sequence[Seat], is_usable: Callable[[int, float], bool]) -> None:
         """`is_usable` says of a place and a time whether it may be chosen."""
@@ -44,7 +44,12 @@ class Roster:
         self.weights = [seat.weight for seat in seats]
         self.is_even = len(set(self.weights)) <= 1 and all(self.weights)
         """Whether all weigh the same, and something."""
+        self.parked = frozenset(place for place, weight in enumerate(self.weights) if not weight)
+        """The places of weight 0: only taken when no other may be."""
         self.in_flight = [load.in_flight for load in self.loads]
+        self.watchers: list[Callable[[int], None]] = []
+        """Called with the place whose load is different from before: what policies compare is kept
+        in lists of their own, so that choosing computes nothing for each target."""
         self.suspects = set(range(len(seats)))
         self._is_usable = is_usable
         for place, load in enumerate(self.loads):
@@ -65,10 +70,12 @@ class Roster:
         before = self.in_flight.copy(), self.suspects, self._is_usable
         self.in_flight[:] = in_flight
         self.suspects, self._is_usable = set(barred), lambda place, _now: place not in barred
+        self._tell_watchers()
         try:
             yield
         finally:
             self.in_flight[:], self.suspects, self._is_usable = before
+            self._tell_watchers()
 
     def barred(self, now: float) -> Collection[int]:
         """The places that may not be chosen now."""
@@ -77,3 +84,8 @@ class Roster:
         barred = {place for place in self.suspects if not self._is_usable(place, now)}
         self.suspects &= barred
         return barred
+
+    def _tell_watchers(self) -> None:
+        for changed in self.watchers:
+            for place in range(len(self)):
+                changed(place)

@@ -6,19 +6,15 @@ each sees only its own attempts (`power-of-two` herds less); it knows no prefix.
 """
 
 from collections.abc import Collection
-from math import inf
 from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.policy import Choice, Policy
+from towplane.routing.policies.scan import LAST, loads_of, lowest
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
 __all__ = ["LeastInFlight"]
-
-
-_LAST = 1e300
-"""Of a target that weighs nothing: taken after all others."""
 
 
 class LeastInFlight(Policy):
@@ -28,40 +24,24 @@ class LeastInFlight(Policy):
 
     def __init__(self, roster: Roster, spec: RouteSpec) -> None:  # the shape
         self._roster = roster
+        self._loads = loads_of(roster)
 
     def choose(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> int:
         """The least loaded."""
-        scores = self._scores(barred)
-        lowest = min(scores)
-        count = scores.count(lowest)
-        place = scores.index(lowest)
-        for _ in range(turn % count):
-            place = scores.index(lowest, place + 1)
-        return place
+        return lowest(self._loads, barred, turn)
 
     def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
         """With the load of each."""
         place = self.choose(demand, barred, turn, now)
-        scores = tuple(float(score) if score < _LAST else None for score in self._scores(barred))
+        scores = tuple(
+            float(load) if load < LAST and at not in barred else None
+            for at, load in enumerate(self._loads)
+        )
         return Choice(place, f"{self._roster.in_flight[place]} in flight, the fewest", scores)
 
-    def began(self, place: int, demand: Demand, now: float) -> None:
+    def began(self, place: int, demand: Demand, now: float) -> int:
         """The roster counts."""
+        return demand.tokens
 
     def adopt(self, old: Policy) -> None:
         """Nothing was learned."""
-
-    def _scores(self, barred: Collection[int]) -> list[float]:
-        """Of each place; what is barred is above everything, weight nought just below that."""
-        roster = self._roster
-        scores: list[float]
-        if roster.is_even:  # the usual case, and nothing to divide
-            scores = roster.in_flight if not barred else roster.in_flight.copy()  # type: ignore[assignment]
-        else:
-            scores = [
-                count / weight if weight else _LAST
-                for count, weight in zip(roster.in_flight, roster.weights, strict=True)
-            ]
-        for place in barred:
-            scores[place] = inf
-        return scores

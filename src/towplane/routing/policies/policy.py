@@ -13,7 +13,7 @@ from towplane.routing.demand import Demand, Want
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
-__all__ = ["Choice", "Policy", "chance", "places_left"]
+__all__ = ["Choice", "Policy", "chance"]
 
 _WIDTH = 1 << 64
 _GAMMA = 0x9E3779B97F4A7C15
@@ -44,8 +44,9 @@ class Policy(Protocol):
         """The same choice, with its reason and what was compared."""
         ...
 
-    def began(self, place: int, demand: Demand, now: float) -> None:
-        """An attempt for this demand starts there (whoever chose it): learn from it."""
+    def began(self, place: int, demand: Demand, now: float) -> int:
+        """An attempt for this demand starts there (whoever chose it): learn from it, and say how
+        many tokens of its prompt the target must compute, as far as is known."""
         ...
 
     def adopt(self, old: "Policy") -> None:
@@ -61,8 +62,3 @@ def chance(turn: int) -> float:
     mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % _WIDTH
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % _WIDTH
     return (mixed ^ mixed >> 31) / _WIDTH
-
-
-def places_left(roster: Roster, barred: Collection[int]) -> list[int]:
-    """The places that may be chosen, in their order."""
-    return [place for place in range(len(roster)) if place not in barred]

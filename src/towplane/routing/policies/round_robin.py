@@ -8,7 +8,8 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
-from towplane.routing.policies.policy import Choice, Policy, places_left
+from towplane.routing.policies.policy import Choice, Policy
+from towplane.routing.policies.scan import nth_left
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
@@ -27,8 +28,7 @@ class RoundRobin(Policy):
         """The one whose turn it is."""
         if not barred:
             return turn % len(self._roster)
-        usable = places_left(self._roster, barred)
-        return usable[turn % len(usable)]
+        return nth_left(turn % (len(self._roster) - len(barred)), barred)
 
     def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
         """It compares nothing."""
@@ -36,8 +36,9 @@ class RoundRobin(Policy):
         place = self.choose(demand, barred, turn, now)
         return Choice(place, f"turn {turn % count + 1} of {count}")
 
-    def began(self, place: int, demand: Demand, now: float) -> None:
+    def began(self, place: int, demand: Demand, now: float) -> int:
         """Nothing to learn."""
+        return demand.tokens
 
     def adopt(self, old: Policy) -> None:
         """Nothing was learned."""

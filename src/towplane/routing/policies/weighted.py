@@ -9,7 +9,9 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
-from towplane.routing.policies.policy import Choice, Policy, places_left
+from towplane.routing.policies.line import Line
+from towplane.routing.policies.policy import Choice, Policy
+from towplane.routing.policies.scan import nth_left
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
@@ -26,37 +28,31 @@ class Weighted(Policy):
 
     def __init__(self, roster: Roster, spec: RouteSpec) -> None:  # the shape
         self._roster = roster
+        self._line = Line(roster.weights)
 
     def choose(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> int:
         """The one on whose part of the line the turn falls."""
-        weights = self._roster.weights
-        usable = places_left(self._roster, barred)
-        total = sum(weights[place] for place in usable)
-        if total == 0:
-            return usable[turn % len(usable)]
-        point = (turn * _GOLDEN) % 1.0 * total
-        reached = 0
-        for place in usable:
-            reached += weights[place]
-            if point < reached:
-                return place
-        return usable[-1]  # unreachable but for rounding
+        length = self._line.length(barred)
+        if length == 0:
+            return nth_left(turn % (len(self._roster) - len(barred)), barred)
+        return self._line.place((turn * _GOLDEN) % 1.0 * length, barred)
 
     def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
         """With the share of each."""
         weights = self._roster.weights
-        usable = places_left(self._roster, barred)
-        total = sum(weights[place] for place in usable)
+        total = self._line.length(barred)
         place = self.choose(demand, barred, turn, now)
         if total == 0:
-            return Choice(place, f"turn {turn % len(usable) + 1} of {len(usable)}")
+            left = len(weights) - len(barred)
+            return Choice(place, f"turn {turn % left + 1} of {left}")
         scores = tuple(
             None if at in barred else weight / total for at, weight in enumerate(weights)
         )
         return Choice(place, f"weight {weights[place]} of {total}", scores)
 
-    def began(self, place: int, demand: Demand, now: float) -> None:
+    def began(self, place: int, demand: Demand, now: float) -> int:
         """Nothing to learn."""
+        return demand.tokens
 
     def adopt(self, old: Policy) -> None:
         """Nothing was learned."""
