@@ -1,15 +1,79 @@
-"""What a route's policy may know of a request, found out only where the policy looks at it."""
+"""What a route's policy may know of a request, found out only where the policy looks at it.
 
+Keys are made of the parsed prompt (`providers.prompt`), never of the bytes that a client shaped.
+The law: what `wants` does not name is neither read nor computed.
+"""
+
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from towplane.providers.ask import Ask
+from towplane.providers.prompt import read_prompt, read_session
 from towplane.routing.demand import Demand, Want
+from towplane.routing.keys import block_keys, draw_key, prefix_key, session_key
+from towplane.routing.spec import RouteSpec
 
 if TYPE_CHECKING:
     from towplane.gateway.exchange import Exchange
 
-__all__ = ["demand_of"]
+__all__ = ["demand_of", "make_demand"]
+
+_NO_HEADERS: dict[bytes, bytes] = {}
 
 
 def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
     """The demand of this request, as far as it is wanted."""
-    return Demand(tokens=x.ask.input_estimate, output=x.output_limit, tenant=x.caller.tenant)
+    assert x.route is not None
+    return make_demand(
+        x.ask,
+        x.route.info.spec,
+        wants,
+        x.caller.tenant,
+        headers=x.request.fields,
+        output=x.output_limit,
+        request=x.id,
+    )
+
+
+def make_demand(
+    ask: Ask,
+    spec: RouteSpec,
+    wants: frozenset[Want],
+    tenant: str,
+    *,
+    headers: Mapping[bytes, bytes] = _NO_HEADERS,
+    output: int = 0,
+    request: str = "",
+) -> Demand:
+    """The demand of what a tenant asks for; `headers` by their lower-case names, `request` its
+    id."""
+    prefix = session = 0
+    blocks: tuple[int, ...] = ()
+    adapter = ""
+    if "prefix" in wants or "blocks" in wants:
+        prompt = read_prompt(ask)
+        if "prefix" in wants:
+            hashing = spec.hashing
+            begin = prompt.opening if hashing.of == "user" else prompt.start
+            prefix = prefix_key(tenant, adapter, begin(hashing.characters))
+        if "blocks" in wants:
+            blocks = block_keys(tenant, adapter, prompt.whole(), spec.prefix.block)
+    if "session" in wants:
+        session = _session(ask, spec, tenant, headers)
+    return Demand(
+        tokens=ask.input_estimate,
+        output=output,
+        tenant=tenant,
+        session=session,
+        prefix=prefix,
+        blocks=blocks,
+        adapter=adapter,
+        draw=draw_key(request) if "draw" in wants else 0,
+    )
+
+
+def _session(ask: Ask, spec: RouteSpec, tenant: str, headers: Mapping[bytes, bytes]) -> int:
+    """Of the header, which somebody set for this; else of what the body has."""
+    named = headers.get(spec.affinity.header.lower().encode())
+    said = b"header " + named if named else read_session(ask.fields).encode()
+    return session_key(tenant, said) if said else 0

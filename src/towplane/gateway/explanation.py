@@ -4,35 +4,21 @@ It looks at the worker's own state and changes nothing, but that an open breaker
 is seen to be half-open.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from towplane.gateway.demand import demand_of
+from towplane.gateway.demand import make_demand
 from towplane.gateway.messages import Explain, Explained
 from towplane.gateway.receive import PATHS, receive
-from towplane.gateway.request import Request
 from towplane.parts.errors import BadRequest
 from towplane.routing.decisions import recall
-from towplane.routing.demand import NOTHING, Demand, Want
+from towplane.routing.demand import NOTHING, Demand
 from towplane.routing.explain import explain
-from towplane.tenants.keys import KeyRecord
 
 if TYPE_CHECKING:
-    from towplane.gateway.exchange import Exchange
     from towplane.gateway.hall import Hall
-    from towplane.providers.ask import Ask
+    from towplane.gateway.live import RouteState
 
 __all__ = ["answer_question"]
-
-
-class _Supposed:
-    """A request that nobody sent, as far as its demand goes."""
-
-    def __init__(self, hall: "Hall", ask: "Ask", tenant: str) -> None:
-        self.hall = hall
-        self.ask = ask
-        self.caller = KeyRecord(id="", tenant=tenant, digest=b"")
-        self.output_limit = ask.output_limit or 0
-        self.request = Request()
 
 
 def answer_question(hall: "Hall", question: Explain) -> Explained:
@@ -44,7 +30,7 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
         return Explained(question.serial)
     now = hall.now()
     try:
-        demand = _suppose(hall, question, route.chooser.wants)
+        demand = _suppose(question, route)
     except BadRequest as refusal:
         return Explained(question.serial, refused=refusal.say)
     groups = [
@@ -62,7 +48,7 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
     return Explained(question.serial, found, max(0.0, route.retries.left(now)))
 
 
-def _suppose(hall: "Hall", question: Explain, wants: frozenset[Want]) -> Demand:
+def _suppose(question: Explain, route: "RouteState") -> Demand:
     """The demand of the request in question. Raises BadRequest."""
     if not question.body:
         return NOTHING
@@ -70,7 +56,8 @@ def _suppose(hall: "Hall", question: Explain, wants: frozenset[Want]) -> Demand:
     if operation is None:
         raise BadRequest(f"There is no operation at {question.path}.", reason="body-invalid")
     ask = receive(operation, [question.body], {})
-    return demand_of(cast("Exchange", _Supposed(hall, ask, question.tenant)), wants)
+    spec, wants = route.info.spec, route.chooser.wants
+    return make_demand(ask, spec, wants, question.tenant, output=ask.output_limit or 0)
 
 
 def _recall(hall: "Hall", question: Explain) -> Explained:

@@ -34,6 +34,12 @@ class TargetSpec(Section, frozen=True, kw_only=True):
     weight: Count = 1
     """Its share in a `weighted` route, and how much it may have in flight beside the others in a
     `least-in-flight` one; 0 parks it: only taken when no other is usable."""
+    concurrency: AtLeastOne | None = None
+    """Of an engine: attempts that each replica takes at once, over all workers and routes; at that
+    it is full and others are chosen. Absent: as many as come."""
+    adapts: bool = False
+    """Of an engine in a route with `slo.ttft`: each worker finds out how many attempts a replica
+    takes with first tokens within the SLO; never more than `concurrency`."""
 
 
 Reason = Literal[
@@ -116,12 +122,38 @@ class Retries(Section, frozen=True, kw_only=True):
 
 
 class Queue(Section, frozen=True, kw_only=True):
-    """Waiting for a target that is at its provider's limit, instead of refusing at once."""
+    """Waiting for a target that is full or at its provider's limit, instead of refusing at once."""
 
     longest_s: Timeout | None = field(name="longest", default=None)
     """How long a request may wait, never past its `total`; absent: it does not."""
     most: AtLeastOne = 1000
-    """Requests that may wait in one worker; those above are refused at once."""
+    """Requests that may wait in one worker; those above are refused at once, lower priorities and
+    the longest queue of a tenant first."""
+    tenant: AtLeastOne | None = None
+    """Of these, those of one tenant for engines that are full; absent: as many as there is room."""
+    weights: dict[str, AtLeastOne] = {}
+    """What tenants count for engines that are full, by name; those not named count 1."""
+    shed: Literal["late", "slo", "never"] = "late"
+    """Who is refused at once for the wait that is foretold at engines that are full: whose patience
+    it exceeds (`late`), or also who would miss `slo.ttft` (`slo`), or nobody."""
+
+
+class Overflow(Section, frozen=True, kw_only=True):
+    """Own engines first: when managed targets of the route are asked beside them."""
+
+    when: Literal["full", "slow"] = "full"
+    """`full`: no engine of the route has room, or is well; `slow`: or all that have room are slow
+    to their first token, held against `slo.ttft`."""
+    back: Share = 0.8
+    """An engine counts as slow until its first tokens come within this share of `slo.ttft`."""
+    daily_nanousd: Money | None = field(name="daily", default=None)
+    """What managed targets of the route may cost from midnight to midnight, UTC, over all workers;
+    then requests wait for the engines."""
+    monthly_nanousd: Money | None = field(name="monthly", default=None)
+    """And from the first of the month."""
+    price: TokenPrice | None = None
+    """A managed target whose output tokens cost more now, or whose price nobody knows, is not asked
+    for overflow."""
 
 
 class Breaker(Section, frozen=True, kw_only=True):
@@ -319,7 +351,9 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     retries: Retries = Retries()
     """How much trying again is allowed."""
     queue: Queue = Queue()
-    """Whether requests wait while every target is at its limit."""
+    """Whether requests wait while every target is full or at its limit."""
+    overflow: Overflow | None = None
+    """Engines of the route before its managed targets; absent: `choose` knows no difference."""
     breaker: Breaker = Breaker()
     """When a failing target is left alone."""
     slow_start_s: Timeout | None = field(name="slow_start", default=None)
