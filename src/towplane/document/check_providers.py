@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from towplane.document.check_credentials import check_credentials
+from towplane.document.check_discover import check_discover
 from towplane.document.finding import Finding, say_name
 from towplane.document.plane import Plane
 from towplane.document.problems import Place, find_nearest
@@ -42,6 +43,8 @@ def check_providers(plane: Plane) -> Iterator[Finding]:
         yield from _check_provisioned(place, provider, models)
         if isinstance(provider, AzureOpenAISpec):
             yield from _check_spillover(place, provider, models)
+        if isinstance(provider, OpenAICompatibleSpec):
+            yield from check_discover(place, provider)
 
 
 def _check_egress(place: Place, provider: ProviderSpec) -> Iterator[Finding]:

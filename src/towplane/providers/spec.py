@@ -9,6 +9,7 @@ from msgspec import field
 
 from towplane.parts.section import Section
 from towplane.parts.units import Address, Count, Date, Money, Path, Secret, TokenPrice, Url
+from towplane.providers.discover import Discover
 
 __all__ = [
     "AnthropicSpec",
@@ -236,6 +237,9 @@ class OpenAICompatibleSpec(
     """What it speaks by itself besides chat, completions and embeddings."""
     ca: Path | None = None
     """As `egress.ca`."""
+    discover: Discover | None = None
+    """Where the addresses behind it come from; absent: there is one, the endpoint's. TLS and the
+    Host header keep the endpoint's name."""
 
 
 class OpenAISpec(_Provider, frozen=True, kw_only=True, tag_field="kind", tag="openai"):
