@@ -15,6 +15,7 @@ from towplane.parts.units import (
     Rate,
     Share,
     Timeout,
+    TokenPrice,
 )
 
 
