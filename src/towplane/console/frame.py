@@ -55,6 +55,7 @@ ROOMS = (
     Room("/keys", "Keys"),
     Room("/usage", "Usage"),
     Room("/providers", "Providers"),
+    Room("/routing", "Routing"),
 )
 
 

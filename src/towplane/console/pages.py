@@ -25,6 +25,7 @@ from towplane.console.frame import STREAMS, Frame
 from towplane.console.keys import key_pages
 from towplane.console.look import read_view
 from towplane.console.providers import provider_pages
+from towplane.console.routing import routing_pages
 from towplane.console.sheet import WINDOWS, Look, Sheet, sheet
 from towplane.console.tenants import tenant_pages
 from towplane.console.usage import usage_pages
@@ -50,6 +51,7 @@ def pages(desk: Desk) -> Sequence[BaseRoute]:
         *key_pages(frame, forms),
         *usage_pages(frame),
         *provider_pages(frame),
+        *routing_pages(frame),
         Route("/login", door.login, methods=["GET"]),
         Route("/login", door.enter, methods=["POST"]),
         Route("/logout", door.leave, methods=["POST"]),
