@@ -96,11 +96,11 @@ async def dry_run(
 
 def _targets(plane: Plane, model: str, route: RouteSpec) -> Iterator[str]:
     for step in (*route.targets, *route.fallback):
-        if isinstance(step, TargetSpec):
-            if step.provider is not None:
-                yield f"{step.provider}/{step.model or model}"
-        else:
-            yield from _targets(plane, step, plane.routing[step])
+        name = step if isinstance(step, str) else getattr(step, "route", None)
+        if name is not None:
+            yield from _targets(plane, name, plane.routing[name])
+        elif isinstance(step, TargetSpec) and step.provider is not None:
+            yield f"{step.provider}/{step.model or model}"
 
 
 def _would_send(

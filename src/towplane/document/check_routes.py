@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from towplane.document.finding import Finding, check_known, say_name
 from towplane.document.plane import Plane
 from towplane.document.problems import Place
-from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.routing.spec import Fallback, RouteSpec, TargetSpec
 
 __all__ = ["check_cycles", "check_route"]
 
@@ -24,7 +24,7 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
     inline = [
         ((*place, "fallback", index), target)
         for index, target in enumerate(route.fallback)
-        if isinstance(target, TargetSpec)
+        if isinstance(target, Fallback) and target.route is None
     ]
     direct = [((*place, "targets", index), target) for index, target in enumerate(route.targets)]
     for where, target in [*direct, *inline]:
@@ -35,9 +35,33 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
             yield from check_known(
                 (*place, "fallback", index), fallback, plane.routing, "routing", "route"
             )
+        elif fallback.route is not None:
+            at: Place = (*place, "fallback", index, "route")
+            yield from check_known(at, fallback.route, plane.routing, "routing", "route")
+            if fallback.provider is not None or fallback.engine is not None:
+                what = "a step is a route or a target, not both"
+                yield Finding(place=(*place, "fallback", index), what=what)
     if route.breaker.longest_s < route.breaker.open_s:
         what = "a breaker stays open longer than its longest"
         yield Finding(place=(*place, "breaker", "longest"), what=what)
+    yield from _check_resilience(place, route)
+
+
+def _check_resilience(place: Place, route: RouteSpec) -> Iterator[Finding]:
+    """Settings that contradict each other, or that nothing would ever come of."""
+    outliers, hedge, slow_s = route.outliers, route.hedge, route.breaker.slow_s
+    if outliers is not None and outliers.longest_s < outliers.base_s:
+        what = "an outlier is left out longer than its longest"
+        yield Finding(place=(*place, "outliers", "longest"), what=what)
+    if hedge is not None and hedge.after_s >= route.timeouts.total_s:
+        what = "a hedge would begin when the request has already timed out"
+        yield Finding(place=(*place, "hedge", "after"), what=what, severity="warning")
+    if hedge is not None and route.retries.most < 2:  # noqa: PLR2004  # a hedge is the second
+        what = "no hedge can begin: `retries.most` allows one attempt"
+        yield Finding(place=(*place, "hedge"), what=what, severity="warning")
+    if slow_s is not None and slow_s > route.timeouts.first_token_s:
+        what = "nothing of a stream can be so slow: `timeouts.first_token` ends it before"
+        yield Finding(place=(*place, "breaker", "slow"), what=what, severity="warning")
 
 
 def _check_target(plane: Plane, place: Place, target: TargetSpec) -> Iterator[Finding]:
@@ -98,5 +122,6 @@ def _circle(name: str, index: int, walk: list[str], follower: str) -> Finding:
 
 def _fallback_routes(plane: Plane, name: str) -> Iterator[tuple[int, str]]:
     for index, fallback in enumerate(plane.routing[name].fallback):
-        if isinstance(fallback, str) and fallback and fallback in plane.routing:
-            yield index, fallback
+        step = fallback if isinstance(fallback, str) else fallback.route
+        if step and step in plane.routing:
+            yield index, step

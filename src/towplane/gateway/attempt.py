@@ -44,7 +44,7 @@ _LONGEST_PARK_S = 60.0
 class Attempt:
     """What the plane sends upstream for a request, and what becomes of it."""
 
-    __slots__ = ("_cancel_dial", "call", "claimed", "connection", "credential", "deadline",
+    __slots__ = ("_cancel_dial", "_work", "call", "claimed", "connection", "credential", "deadline",
                  "decision", "ended_at", "error",
                  "headers", "id", "is_over", "is_spilled", "is_stale", "phase", "price", "relay",
                  "sent_at", "started_at", "status", "target", "was_cancelled", "x")  # fmt: skip
@@ -76,6 +76,8 @@ class Attempt:
         self.relay = None
         self.error: Upstream | None = None
         self.is_over = False
+        self._work = 0
+        """Prompt tokens that the target has to compute for it, as far as the policy knows."""
         self.is_spilled = False
         """Another deployment answered than the one that was asked, at a price that nobody told."""
         self.is_stale = False
@@ -98,7 +100,6 @@ class Attempt:
     def start(self) -> None:
         """Note it in the journal and get a connection."""
         x = self.x
-        x.attempt = self
         ask, hall, target = x.ask, x.hall, self.target
         info, caller = target.info, x.caller
         hall.journal.append(
@@ -117,14 +118,15 @@ class Attempt:
                 self.price.for_input(ask.input_estimate),
             )
         )
-        target.load.began()
+        pick = self.decision.pick
+        assert x.route is not None
+        if pick is not None and x.route.chooser.wants:
+            work = x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
+            self._work = work
+        target.load.began(self._work)
         if target.breaker.state != "closed":
             target.breaker.started()
             target.load.suspect()
-        assert x.route is not None
-        pick = self.decision.pick
-        if pick is not None and x.route.chooser.wants:
-            x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
         self.deadline = self.started_at + x.route.info.spec.timeouts.connect_s
         if self.decision.cause == "reconnect":
             self._cancel_dial = target.pool.dial(self)
@@ -132,7 +134,7 @@ class Attempt:
             self._cancel_dial = target.pool.connect(self)
 
     def cancel(self) -> None:
-        """The client is gone: stop the target's work at once."""
+        """Nobody wants its answer any more: stop the target's work at once."""
         self.was_cancelled = True
         self._end(None)
 
@@ -226,6 +228,8 @@ class Attempt:
         if call.dropped:
             self.headers += b"x-towplane-dropped: %b\r\n" % _header_text(", ".join(call.dropped))
         self.relay = StreamRelay(self) if streams else WholeRelay(self)
+        if self.x.rival is not None and status < 400 and not self.x.ask.stream:
+            self.x.commit(self)
 
     def read(self, payload: bytes, *, whole: bool) -> None:
         """The answer goes on."""
@@ -237,6 +241,11 @@ class Attempt:
             self._end(error)
 
     # What the relay says
+
+    def answers(self, now: float) -> None:
+        """Its first token is there, or all of an answer in one piece."""
+        self.target.load.answers(self._work, now - (self.sent_at or self.started_at), now)
+        self._work = 0
 
     def token_came(self, now: float) -> None:
         """Tokens were relayed; the next may take as long again."""
@@ -282,7 +291,11 @@ class Attempt:
         self.is_over = True
         self.error = error
         self.ended_at = self.x.hall.now()
-        self.target.load.ended()
+        was_ok = error is None and not self.was_cancelled
+        has_answered = self.relay is not None and self.relay.first_at
+        if not has_answered and (was_ok or isinstance(error, TimedOut)):
+            self.answers(self.ended_at)  # in one piece; or not even now, which says as much
+        self.target.load.ended(self._work)
         if self._cancel_dial is not None:
             self._cancel_dial()
         if self.connection is not None:
@@ -294,11 +307,19 @@ class Attempt:
         """What this attempt says about its target's health."""
         target, error, now = self.target, self.error, self.ended_at
         if (error is None and not self.was_cancelled) or isinstance(error, Rejected):
-            target.breaker.succeeded(now)
+            if target.breaker.slow_s is None or not self._was_slow(target.breaker.slow_s):
+                target.breaker.succeeded(now)
+            else:
+                target.breaker.was_slow(now)
+                target.load.suspect()
             if target.credentials.has_parked and self.credential is not None:
                 target.credentials.accepted(self.credential, target.info.name)
         elif error is None or self.is_stale:
-            target.breaker.abandoned()
+            if target.breaker.slow_s is not None and self._was_slow(target.breaker.slow_s):
+                target.breaker.was_slow(now)  # so slow that it was overtaken, or the client left
+                target.load.suspect()
+            else:
+                target.breaker.abandoned()
         elif isinstance(error, RateLimited):
             target.breaker.abandoned()
             if error.after_s is not None or len(target.credentials) > 1:
@@ -316,6 +337,13 @@ class Attempt:
             target.failures += 1
             if isinstance(error, Overloaded) and error.after_s is not None:
                 target.park(now + min(error.after_s, _LONGEST_PARK_S))
+
+    def _was_slow(self, limit_s: float) -> bool:
+        """Whether its first token, or its answer in one piece, took longer than that."""
+        if not self.sent_at:
+            return False
+        first_at = self.relay.first_at if self.relay is not None else 0.0
+        return (first_at or self.ended_at) - self.sent_at > limit_s
 
 
 def _header_text(text: str) -> bytes:

@@ -67,6 +67,7 @@ class Exchange:
         "moment",
         "output_limit",
         "request",
+        "rival",
         "route",
         "taken",
         "taken_amounts",
@@ -104,6 +105,9 @@ class Exchange:
         self.output_limit = 0
         """Output tokens reserved."""
         self.attempt: Attempt | None = None
+        """The one that speaks to the client."""
+        self.rival: Attempt | None = None
+        """A second one that may still take its place (`gateway.hedge`)."""
         self.attempts = 0
         self.answered = False
         """The head of the answer is on its way; nothing can be retried any more."""
@@ -141,6 +145,8 @@ class Exchange:
     def client_gone(self) -> None:
         """The connection is lost."""
         self.gone = True
+        if self.rival is not None:
+            self.rival.cancel()
         if self.attempt is not None and not self.attempt.is_over:
             self.attempt.cancel()
         else:
@@ -150,6 +156,15 @@ class Exchange:
         """Take no more from upstream until the client has taken what is written."""
         if self.attempt is not None:
             self.attempt.hold(slow)
+        if self.rival is not None:
+            self.rival.hold(slow)
+
+    def commit(self, winner: "Attempt") -> None:
+        """Of two attempts this one answers; the other is cut off."""
+        loser = self.attempt if winner is self.rival else self.rival
+        self.attempt, self.rival = winner, None
+        if loser is not None:
+            loser.cancel()
 
     def deadline_passed(self, now: float) -> None:
         """Called by the sweep: end what is overdue."""
@@ -157,6 +172,8 @@ class Exchange:
             self.resume(LATE)
         elif self.attempt is not None:
             self.attempt.check_deadline(now, self.ends_at)
+            if self.rival is not None:
+                self.rival.check_deadline(now, self.ends_at)
 
     # The answer
 
@@ -204,6 +221,9 @@ class Exchange:
         """The line has a fault of its own: say so, in the log and to the client."""
         _log.error("request %s: the line failed", self.id, exc_info=error)
         self.keep_alive = False
+        if self.rival is not None:
+            self.rival.cancel()
+            self.rival = None
         if self.attempt is not None and not self.attempt.is_over:
             self.attempt.cancel()
         if not self.answered:

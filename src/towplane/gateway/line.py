@@ -13,6 +13,7 @@ from towplane.gateway.admit import Short, admit, refusal_of, settle
 from towplane.gateway.attempt import Attempt
 from towplane.gateway.claim import claim, is_denied, unclaim
 from towplane.gateway.exchange import DUE, GONE, GRANTED, LATE, Exchange
+from towplane.gateway.hedge import race
 from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.relay import relay_failure
 from towplane.gateway.route import Decision, no_time, resolve, route, route_again, route_around
@@ -41,8 +42,11 @@ def walk(x: Exchange) -> Generator[None]:
         if decision is not None and decision.target.has_limits:
             decision = yield from _claim(x, decision)
         while decision is not None:
-            attempt = Attempt(x, decision)
+            x.attempt = attempt = Attempt(x, decision)
             attempt.start()
+            assert x.route is not None
+            if x.route.hedging is not None:
+                attempt = yield from race(x, attempt, x.route.hedging)
             while not attempt.is_over:
                 yield
             decision = None if attempt.is_final else (yield from _again(x, attempt))

@@ -26,6 +26,8 @@ from towplane.providers.translation import prepare
 from towplane.routing.breaker import Breaker
 from towplane.routing.chooser import Chooser
 from towplane.routing.explain import Seen
+from towplane.routing.fallbacks import closed_by
+from towplane.routing.hedging import Hedging
 from towplane.routing.load import Load
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.roster import Roster, Seat
@@ -144,7 +146,7 @@ class TargetState:
             return "refusing every credential"
         if not self._has_credential(now):
             return "at the limit of every credential"
-        return "failing" if not self.breaker.admits(now) else "already tried"
+        return self.breaker.why if not self.breaker.admits(now) else "already tried"
 
     def usable_in_s(self, now: float) -> float:
         """Seconds until it may be usable again."""
@@ -222,6 +224,7 @@ class TargetState:
         """The price of a moment and how long it holds."""
         if not self._dated.since <= wall < self._dated.until:
             self._dated = find_price(self.info.prices, wall)
+            self.load.costs(self._dated.price)
         return self._dated
 
     def call_for(self, ask: Ask, may_drop: bool) -> Call:  # called for each attempt
@@ -301,11 +304,14 @@ class ProviderState:
 class RouteState:
     """One route as this worker sees it."""
 
-    __slots__ = ("chooser", "counters", "dearest", "groups", "has_slo", "info", "retries",
-                 "waiting")  # fmt: skip
+    __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
+                 "info", "retries", "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
+        hedge = info.spec.hedge
+        self.hedging = Hedging(hedge) if hedge is not None else None
+        """Second attempts before the first token; None: none."""
         self.chooser = Chooser(info.spec, ())
         self.waiting = 0
         """Requests that wait until some target is below its limit."""
@@ -317,6 +323,10 @@ class RouteState:
         """The same route, described anew; its counts go on."""
         if info.spec.retries != self.info.spec.retries:
             self.retries = RetryBudget(info.spec.retries)
+        if (hedge := info.spec.hedge) != self.info.spec.hedge:
+            self.hedging = Hedging(hedge) if hedge is not None else None
+        self.closed = closed_by(info.on)
+        """Groups that are closed to a failure's reason; None: the document names no reasons."""
         self.counters.rebucket(edges)
         self.info = info
         self.has_slo = info.spec.slo != Slo()
@@ -339,6 +349,10 @@ class RouteState:
             and target.info.state == "ready"
         ]
         return min(limited, key=lambda one: one.at_limit_until, default=None)
+
+    def is_limited(self, now: float) -> bool:
+        """Whether a target of its own would answer, were it not for a limit."""
+        return any(target.limited_s(now) > 0 for target in self.groups[0])
 
     def waits_until(self, begun_at: float, ends_at: float) -> float:
         """Until when a request may wait for a target; it may not if too many do already."""

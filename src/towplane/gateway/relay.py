@@ -54,6 +54,8 @@ class Relay(ABC):
     def start_stream(self) -> None:
         """Write the head of an answer whose length nobody knows."""
         x, attempt = self.x, self.attempt
+        if x.rival is not None:
+            x.commit(attempt)
         x.answered = True
         if x.hall.draining:
             x.keep_alive = False
@@ -147,6 +149,7 @@ class StreamRelay(Relay):
         if self.tokens == 0:
             self.first_at = now
             route.counters.ttft.observe(now - self.x.request.received_at)
+            self.attempt.answers(now)
         else:
             itl.observe(now - self.last_at)
         itl.counts[0] += tokens - 1  # relayed in the same moment: gaps of zero

@@ -23,6 +23,8 @@ from towplane.parts.errors import (
 from towplane.routing.backoff import backoff_s
 from towplane.routing.chooser import Pick
 from towplane.routing.decisions import Decided
+from towplane.routing.fallbacks import ON_DEMAND, reason_of
+from towplane.routing.spec import Reason
 from towplane.tenants.events import Cause
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ def route_around(x: Exchange, cause: Cause) -> Decision:
     """Another target instead of one that may not be asked now, for the same cause; none that this
     request has tried. Raises NoTarget."""
     assert x.route is not None
-    decision = _choose(x, x.hall.now(), tried=x.tried, cause=cause)
+    failed = x.attempt.error if x.attempt is not None else None
+    reason = reason_of(failed) if failed is not None else "unavailable"
+    decision = _choose(x, x.hall.now(), tried=x.tried, cause=cause, reason=reason)
     if decision is None:
         raise _no_target(x)
     return decision
@@ -90,17 +94,26 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
     if not failed.has_another_credential(now):
         x.tried.append(failed.target.info.name)
     spec = state.info.spec.retries
-    if failed.error is None or failed.error.retry == "never" or x.attempts >= spec.most:
+    error = failed.error
+    if error is None or x.attempts >= spec.most or now >= x.ends_at:
         return None
-    if now >= x.ends_at:
+    reason = reason_of(error)
+    is_own = error.retry == "never"
+    if is_own and (state.closed is None or reason not in ON_DEMAND):
         return None
-    decision = _choose(x, now, tried=x.tried, cause="retry")
-    if decision is None:
+    decision = _choose(x, now, tried=x.tried, cause="retry", reason=reason)
+    if decision is None and not is_own:
         decision = _wait_for(x, failed, now)
     if decision is not None and not state.retries.take(now):
         state.counters.retries_denied += 1
         return None
     return decision
+
+
+def choose_rival(x: Exchange, first: "Attempt", now: float) -> Decision | None:
+    """A target for a second attempt while the first runs (`gateway.hedge`)."""
+    tried = [*x.tried, first.target.info.name]
+    return _choose(x, now, tried=tried, cause="hedge", reason="timeout")
 
 
 def no_time(x: Exchange) -> NoTarget:
@@ -156,17 +169,28 @@ def _no_target(x: Exchange) -> NoTarget | NoCredential:
 
 
 def _choose(
-    x: Exchange, now: float, *, tried: "tuple[()] | list[str]", cause: Cause
+    x: Exchange,
+    now: float,
+    *,
+    tried: "tuple[()] | list[str]",
+    cause: Cause,
+    reason: Reason = "unavailable",
 ) -> Decision | None:
+    """`reason`: why the attempt before failed, or that there was none."""
     state = x.route
     assert state is not None
     chooser = state.chooser
     if chooser.wants:
         x.demand = demand_of(x, chooser.wants)
-    pick = chooser.pick(x.demand, tried, now)
+    if state.closed is None:
+        pick = chooser.pick(x.demand, tried, now)
+    else:
+        pick = chooser.pick(x.demand, tried, now, state.closed[reason])
+        if pick is None and reason == "unavailable" and state.is_limited(now):
+            pick = chooser.pick(x.demand, tried, now, state.closed["rate-limit"])
     if pick is None:
         return None
-    if pick.group:
+    if pick.group and cause != "hedge":
         cause = "fallback"
     if pick.rivals:
         _keep(x, pick, cause, now)

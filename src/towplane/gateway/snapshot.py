@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from towplane.document.plane import GatewaySpec, Plane
 from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import (
@@ -16,14 +18,18 @@ from towplane.gateway.messages import (
 from towplane.gateway.price_lists import engine_entries, provider_entries, to_worker
 from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
-from towplane.providers.spec import ProviderLimits
-from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.providers.spec import OpenAICompatibleSpec, ProviderLimits, ProviderSpec
+from towplane.routing.discovery.address import Address, target_name
+from towplane.routing.spec import Reason, RouteSpec, TargetSpec
 from towplane.tenants.force import in_force
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook
 from towplane.tenants.spec import Limits
 
-__all__ = ["EngineReplica", "make_snapshot", "provider_targets"]
+__all__ = ["Discovered", "EngineReplica", "make_snapshot", "provider_targets"]
+
+Discovered = Mapping[str, Sequence[Address]]
+"""By provider that has many, its addresses."""
 
 
 class EngineReplica(Protocol):
@@ -58,11 +64,12 @@ def make_snapshot(
     replicas: Sequence[EngineReplica],
     book: PriceBook = NO_BOOK,
     reveal: Callable[[str], str] | None = None,
+    discovered: Discovered | None = None,
 ) -> Snapshot:
     """`credentials` holds the pool of each provider that has one, by the provider's name; `reveal`
     gives the secret of a reference."""
     gateway = plane.gateway
-    managed = provider_targets(plane, credentials, book, reveal=reveal)
+    managed = provider_targets(plane, credentials, book, reveal=reveal, discovered=discovered)
     targets = {t.name: t for t in (*managed, *_engines(plane, replicas))}
     tenants, keys = in_force(tenants, keys, plane.routing)
     return Snapshot(
@@ -75,7 +82,14 @@ def make_snapshot(
         tenants=tenants,
         keys=keys,
         targets=tuple(targets.values()),
-        routes=tuple(_route(plane, model, spec, replicas) for model, spec in plane.routing.items()),
+        routes=tuple(
+            RouteInfo(
+                model=model,
+                groups=tuple(_groups(plane, model, spec, replicas, discovered)),
+                spec=spec,
+            )
+            for model, spec in plane.routing.items()
+        ),
         access_log=plane.monitoring.access_log,
         providers=tuple(
             ProviderInfo(name, Limits(rpm=spec.rpm, tpm=spec.tpm, concurrency=spec.concurrency))
@@ -91,8 +105,10 @@ def provider_targets(
     book: PriceBook = NO_BOOK,
     *,
     reveal: Callable[[str], str] | None = None,
+    discovered: Discovered | None = None,
 ) -> list[TargetInfo]:
-    """Every model of a provider that some route uses."""
+    """Every model of a provider that some route uses, at each of its addresses; without
+    `discovered`, as the document has it."""
     wanted = {
         (spec.provider, spec.model or model): None
         for model, route in plane.routing.items()
@@ -103,24 +119,43 @@ def provider_targets(
     for name, model in wanted:
         provider = plane.providers[name]
         endpoint = endpoint_of(provider)
-        targets.append(
-            TargetInfo(
-                name=f"{name}/{model}",
-                kind="provider",
-                host=endpoint.host,
-                port=endpoint.port,
-                path=endpoint.path,
-                model=model,
-                tls=endpoint.is_tls,
-                adapter=kind_of(provider),
-                provider=name,
-                options=endpoint.options,
-                credentials=credentials.get(name, ()),
-                egress=egress_of(provider, reveal),
-                prices=to_worker(provider_entries(plane, name, model, book)),
-            )
+        target = TargetInfo(
+            name=f"{name}/{model}",
+            kind="provider",
+            host=endpoint.host,
+            port=endpoint.port,
+            path=endpoint.path,
+            model=model,
+            tls=endpoint.is_tls,
+            adapter=kind_of(provider),
+            provider=name,
+            options=endpoint.options,
+            credentials=credentials.get(name, ()),
+            egress=egress_of(provider, reveal),
+            prices=to_worker(provider_entries(plane, name, model, book)),
         )
+        addresses = _addresses(name, provider, discovered)
+        targets += [target] if addresses is None else [_at(target, each) for each in addresses]
     return targets
+
+
+def _addresses(
+    name: str, provider: ProviderSpec, discovered: Discovered | None
+) -> Sequence[Address] | None:
+    """Those of a provider that has many; None: it has the one of its endpoint."""
+    is_many = isinstance(provider, OpenAICompatibleSpec) and provider.discover is not None
+    return None if discovered is None or not is_many else discovered.get(name, ())
+
+
+def _at(target: TargetInfo, address: Address) -> TargetInfo:
+    """The same at another address: TLS and the Host header keep the endpoint's name."""
+    return replace(
+        target,
+        name=target_name(target.provider, target.model, address),
+        egress=replace(target.egress, address=address.place),
+        state=address.state,
+        reason=address.reason,
+    )
 
 
 def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo]:
@@ -142,41 +177,52 @@ def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo
     ]
 
 
-def _route(
-    plane: Plane, model: str, spec: RouteSpec, replicas: Sequence[EngineReplica]
-) -> RouteInfo:
-    return RouteInfo(
-        model=model,
-        groups=tuple(_groups(plane, model, spec, replicas)),
-        spec=spec,
-    )
-
-
 def _groups(
-    plane: Plane, model: str, spec: RouteSpec, replicas: Sequence[EngineReplica]
+    plane: Plane,
+    model: str,
+    spec: RouteSpec,
+    replicas: Sequence[EngineReplica],
+    discovered: Discovered | None,
 ) -> list[tuple[Placed, ...]]:
     """The route's own targets, then its fallback chain, depth first; the document has no cycle."""
-    groups = [_places(model, spec.targets, replicas)]
+    groups = [_places(plane, model, spec.targets, replicas, discovered)]
     for step in spec.fallback:
         if isinstance(step, TargetSpec):
-            groups.append(_places(model, [step], replicas))
+            groups.append(_places(plane, model, [step], replicas, discovered))
         else:
-            groups += _groups(plane, step, plane.routing[step], replicas)
+            groups += _groups(plane, step, plane.routing[step], replicas, discovered)
     return groups
 
 
 def _places(
-    model: str, specs: Sequence[TargetSpec], replicas: Sequence[EngineReplica]
+    plane: Plane,
+    model: str,
+    specs: Sequence[TargetSpec],
+    replicas: Sequence[EngineReplica],
+    discovered: Discovered | None,
 ) -> tuple[Placed, ...]:
-    """An engine stands for all its replicas."""
+    """An engine stands for all its replicas, a provider with many addresses for all of these."""
     places: list[Placed] = []
     for spec in specs:
-        if spec.provider is not None:
-            names = [f"{spec.provider}/{spec.model or model}"]
+        if spec.engine is not None:
+            names = [(replica.target, 1) for replica in replicas if replica.engine == spec.engine]
         else:
-            names = [replica.target for replica in replicas if replica.engine == spec.engine]
-        places += [Placed(name, spec.weight, spec.role or "", spec.arm or "") for name in names]
+            names = _deployments(plane, spec.provider or "", spec.model or model, discovered)
+        places += [
+            Placed(name, spec.weight * weight, spec.role or "", spec.arm or "")
+            for name, weight in names
+        ]
     return tuple(places)
+
+
+def _deployments(
+    plane: Plane, provider: str, model: str, discovered: Discovered | None
+) -> list[tuple[str, int]]:
+    """The targets of a provider's model, each with its weight beside the others."""
+    addresses = _addresses(provider, plane.providers[provider], discovered)
+    if addresses is None:
+        return [(f"{provider}/{model}", 1)]
+    return [(target_name(provider, model, each), each.weight) for each in addresses]
 
 
 def _engine_key(replica: EngineReplica) -> tuple[Credential, ...]:

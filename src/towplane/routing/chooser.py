@@ -17,6 +17,8 @@ from towplane.routing.spec import RouteSpec
 
 __all__ = ["Chooser", "Pick"]
 
+_NONE: frozenset[int] = frozenset()
+
 
 class Pick(NamedTuple):
     """A target, by its group and its place there."""
@@ -57,12 +59,19 @@ class Chooser:
         for roster in self.rosters:
             roster.close()
 
-    def pick(self, demand: Demand, tried: Sequence[str], now: float) -> Pick | None:
-        """A target that this request has not tried; None: there is none."""
+    def pick(
+        self,
+        demand: Demand,
+        tried: Sequence[str],
+        now: float,
+        closed: Collection[int] = _NONE,
+    ) -> Pick | None:
+        """A target that this request has not tried, of a group that is not closed to it
+        (`routing.fallbacks`); None: there is none."""
         only = self._only
         if only is not None and not tried and not self.rosters[0].suspects:
             return only
-        found = self.look(demand, tried, now, self.turn + 1)
+        found = self.look(demand, tried, now, self.turn + 1, closed)
         if found is not None:
             self.turn += self.takes_turn(found, tried)
         return found
@@ -71,9 +80,18 @@ class Chooser:
         """Whether a choice counts as a turn: a target that never has a rival takes none."""
         return bool(tried) or len(self.rosters[pick.group]) > 1
 
-    def look(self, demand: Demand, tried: Sequence[str], now: float, turn: int) -> Pick | None:
+    def look(
+        self,
+        demand: Demand,
+        tried: Sequence[str],
+        now: float,
+        turn: int,
+        closed: Collection[int] = _NONE,
+    ) -> Pick | None:
         """What `pick` would answer at this turn; nothing changes."""
         for number, roster in enumerate(self.rosters):
+            if number in closed:
+                continue
             barred = self._barred(roster, demand, tried, now)
             rivals = len(roster) - len(barred) - 1
             if rivals > 0:
@@ -114,9 +132,9 @@ class Chooser:
                 barred |= more
         return found
 
-    def began(self, group: int, place: int, demand: Demand, now: float) -> None:
-        """An attempt for this demand starts there."""
-        self._policies[group].began(place, demand, now)
+    def began(self, group: int, place: int, demand: Demand, now: float) -> int:
+        """An attempt for this demand starts there; the prompt tokens that it has to compute."""
+        return self._policies[group].began(place, demand, now)
 
     def _barred(
         self, roster: Roster, demand: Demand, tried: Sequence[str], now: float
