@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
-from towplane.gateway.connection import Connection
+from towplane.gateway.connection import KEPT, Connection
 from towplane.gateway.counters import Counters, Edges, edges_for
 from towplane.gateway.dial import Dialer
 from towplane.gateway.exchange import GRANTED, Exchange
@@ -81,6 +81,8 @@ class Hall:
         self.swept_at = clock.monotonic()
         """The time of the last sweep: good enough for the deadlines of connections."""
         self.counters = Counters(CATALOGUE["towplane_overhead_seconds"].edges)
+        self.kept = KEPT
+        """Headers of requests that are looked at, by their lower-case names."""
         self.connections: dict[Connection, None] = {}
         self.exchanges: dict[Exchange, None] = {}
         """Both in the order in which they came, so that a sweep is the same each time."""
@@ -226,6 +228,9 @@ class Hall:
             for info in snapshot.targets
             if info.name in breakers
         }
+        self.kept = KEPT.union(
+            info.spec.affinity.header.lower().encode() for info in snapshot.routes
+        )
         self._edges = edges_for(snapshot.routes, self._edges)
         routes = {}
         for info in snapshot.routes:
@@ -236,6 +241,7 @@ class Hall:
                 route.update(info, self.targets, self._edges)
             routes[info.model] = route
         self.routes = routes
+        self._look_at_prices()
         self._close_unused_pools()
         self.version = snapshot.version
         self.loaded_at = self.wall()
@@ -338,6 +344,7 @@ class Hall:
                 connection.overdue()
         for pool in self._pools.values():
             pool.sweep()
+        self._look_at_prices()
         self._return_stale(now)
 
     def drain(self) -> None:
@@ -387,6 +394,12 @@ class Hall:
                 continue
             provider.account = self._account(f"provider/{name}", found, Budget())
             self._update_account(f"provider/{name}", found, Budget())
+
+    def _look_at_prices(self) -> None:
+        """Policies that choose by price see the one in force, also of targets that nobody asks."""
+        wall = self.wall()
+        for target in self.targets.values():
+            target.price_at(wall)
 
     def _target(self, info: TargetInfo, breaker: BreakerSpec) -> TargetState:
         pool = self._pool(info)
