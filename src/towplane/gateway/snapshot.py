@@ -1,6 +1,6 @@
 """From the document to what workers decide by. Pure: secrets and replicas are passed in."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
 from towplane.providers.spec import OpenAICompatibleSpec, ProviderLimits, ProviderSpec
 from towplane.routing.discovery.address import Address, target_name
-from towplane.routing.spec import Reason, RouteSpec, TargetSpec
+from towplane.routing.spec import Fallback, Reason, RouteSpec, TargetSpec
 from towplane.tenants.force import in_force
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook
@@ -83,11 +83,7 @@ def make_snapshot(
         keys=keys,
         targets=tuple(targets.values()),
         routes=tuple(
-            RouteInfo(
-                model=model,
-                groups=tuple(_groups(plane, model, spec, replicas, discovered)),
-                spec=spec,
-            )
+            _route(plane, model, spec, replicas, discovered)
             for model, spec in plane.routing.items()
         ),
         access_log=plane.monitoring.access_log,
@@ -177,21 +173,40 @@ def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo
     ]
 
 
+def _route(
+    plane: Plane,
+    model: str,
+    spec: RouteSpec,
+    replicas: Sequence[EngineReplica],
+    discovered: Discovered | None,
+) -> RouteInfo:
+    groups = list(_groups(plane, model, spec, replicas, discovered))
+    return RouteInfo(
+        model=model,
+        groups=tuple(places for places, _ in groups),
+        on=tuple(on for _, on in groups) if any(on for _, on in groups) else (),
+        spec=spec,
+    )
+
+
 def _groups(
     plane: Plane,
     model: str,
     spec: RouteSpec,
     replicas: Sequence[EngineReplica],
     discovered: Discovered | None,
-) -> list[tuple[Placed, ...]]:
-    """The route's own targets, then its fallback chain, depth first; the document has no cycle."""
-    groups = [_places(plane, model, spec.targets, replicas, discovered)]
+    on: tuple[Reason, ...] = (),
+) -> Iterator[tuple[tuple[Placed, ...], tuple[Reason, ...]]]:
+    """The route's own targets, then its fallback chain, depth first, each with the reasons for
+    which alone it is taken; the document has no cycle."""
+    yield _places(plane, model, spec.targets, replicas, discovered), on
     for step in spec.fallback:
-        if isinstance(step, TargetSpec):
-            groups.append(_places(plane, model, [step], replicas, discovered))
-        else:
-            groups += _groups(plane, step, plane.routing[step], replicas, discovered)
-    return groups
+        reasons = (tuple(step.on) if isinstance(step, Fallback) else ()) or on
+        name = step if isinstance(step, str) else getattr(step, "route", None)
+        if name is not None:
+            yield from _groups(plane, name, plane.routing[name], replicas, discovered, reasons)
+        elif isinstance(step, TargetSpec):
+            yield _places(plane, model, [step], replicas, discovered), reasons
 
 
 def _places(

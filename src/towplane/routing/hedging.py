@@ -11,8 +11,8 @@ hedges do not make each other earlier and earlier.
 
 from collections import deque
 
-from towplane.routing.spec import Hedge, Retries
 from towplane.routing.retry_budget import RetryBudget
+from towplane.routing.spec import Hedge, Retries
 
 __all__ = ["Hedging", "estimate_nanousd"]
 
