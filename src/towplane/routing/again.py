@@ -1,0 +1,58 @@
+"""What follows from the end of an attempt: for its target's health, and for its request.
+
+The gateway (`gateway.attempt`, `gateway.route`) and the simulator decide by this same code. Pure:
+the clock and chance are passed in.
+"""
+
+from typing import Literal
+
+from towplane.parts.errors import Denied, Overloaded, QuotaExhausted, RateLimited, Rejected, Upstream
+from towplane.routing.backoff import backoff_s
+from towplane.routing.spec import Retries
+
+__all__ = ["LONGEST_PARK_S", "Verdict", "is_retried", "park_s", "verdict_on", "wait_for_same"]
+
+Verdict = Literal["well", "unclear", "unwell"]
+
+LONGEST_PARK_S = 60.0
+"""A target that asks to be left alone for longer is asked again after this."""
+
+
+def verdict_on(error: Upstream | None) -> Verdict:
+    """What an attempt that was not broken off says of its target's health. An answer that blames
+    the request is a healthy one; a limit or a refused credential is no illness."""
+    if error is None or isinstance(error, Rejected):
+        return "well"
+    if isinstance(error, RateLimited | Denied | QuotaExhausted):
+        return "unclear"
+    return "unwell"
+
+
+def park_s(error: Upstream | None) -> float | None:
+    """How long the target asked to be left alone; None: it did not."""
+    if isinstance(error, RateLimited | Overloaded) and error.after_s is not None:
+        return min(error.after_s, LONGEST_PARK_S)
+    return None
+
+
+def is_retried(
+    error: Upstream | None, spec: Retries, *, attempts: int, now: float, ends_at: float
+) -> bool:
+    """Whether a request may go on after so many attempts, the last of which ended so."""
+    if error is None or error.retry == "never":
+        return False
+    return attempts < spec.most and now < ends_at
+
+
+def wait_for_same(
+    error: Upstream, spec: Retries, *, attempts: int, usable_in_s: float, left_s: float, random: float
+) -> float | None:
+    """Seconds after which the same target is tried again, where no other is left; None: it is not.
+
+    Only for managed APIs: an engine of our own that fails gets better by its supervisor's hand, not
+    by asking again.
+    """
+    if isinstance(error, Denied | QuotaExhausted):
+        return None
+    wait_s = max(backoff_s(attempts, error.after_s, random), usable_in_s)
+    return wait_s if wait_s <= spec.wait_s and wait_s < left_s else None

@@ -1,0 +1,70 @@
+"""Virtual time: what will happen, in order; knows nothing of what happens.
+
+Events of the same moment happen in the order in which they were noted, so that a run is the same
+each time. The law: no event lies in the past, and `now` never goes back.
+"""
+
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from typing import Protocol
+
+__all__ = ["Agenda", "Dated"]
+
+
+class Dated(Protocol):
+    """Something that comes at a time."""
+
+    at: float
+
+
+Happen = Callable[[float, object], None]
+
+
+class Agenda:
+    """The events to come. Whoever notes one is called with the time and what it noted."""
+
+    __slots__ = ("_heap", "_serial", "events", "now")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.events = 0
+        """How many have happened."""
+        self._heap: list[tuple[float, int, Happen, object]] = []
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def at(self, when: float, happen: Happen, what: object) -> None:
+        """`happen(when, what)` at that time."""
+        if when < self.now:
+            raise ValueError(f"an event at {when} lies before {self.now}")
+        self._serial = serial = self._serial + 1
+        heappush(self._heap, (when, serial, happen, what))
+
+    def run(
+        self, stream: Iterator[Dated], arrive: Callable[[float, Dated], None], until: float
+    ) -> None:
+        """Let everything happen up to and including `until`; a stream ascends in time and is read
+        one ahead, so that a million arrivals take no room."""
+        heap = self._heap
+        dated = next(stream, None)
+        events = 0
+        while True:
+            if dated is not None and (not heap or dated.at <= heap[0][0]):
+                when = dated.at
+                if when > until:
+                    break
+                if when < self.now:
+                    raise ValueError(f"arrivals must ascend: {when} comes after {self.now}")
+                self.now = when
+                arrive(when, dated)
+                dated = next(stream, None)
+            elif heap and heap[0][0] <= until:
+                when, _, happen, what = heappop(heap)
+                self.now = when
+                happen(when, what)
+            else:
+                break
+            events += 1
+        self.events += events

@@ -1,0 +1,340 @@
+"""The gateway's line in virtual time: route, attempt, again. Decides by the gateway's own code.
+
+Choosing is `routing.chooser`, health `routing.breaker`, trying again `routing.again` with
+`routing.retry_budget`. Here is only what in the gateway is connections and bytes: works that are
+offered to servers, and clocks. What it does not have: credentials, tenants' limits, the queue
+before a provider's limit; a request is a stream. The law: a request ends once.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from towplane.parts.errors import (
+    Overloaded,
+    RateLimited,
+    Rejected,
+    ServerError,
+    TimedOut,
+    Unavailable,
+    Upstream,
+)
+from towplane.routing.again import is_retried, park_s, verdict_on, wait_for_same
+from towplane.routing.chooser import Chooser, Pick
+from towplane.routing.demand import NOTHING, Demand
+from towplane.routing.retry_budget import RetryBudget
+from towplane.routing.roster import Roster, Seat
+from towplane.routing.spec import RouteSpec
+from towplane.simulation.agenda import Agenda
+from towplane.simulation.arrival import Arrival
+from towplane.simulation.tally import Tally
+from towplane.simulation.target import Target
+from towplane.simulation.work import OVER, Work
+
+__all__ = ["Client", "Ended", "Line", "Placing", "Request"]
+
+SWEEP_S = 0.25
+"""How often clocks are looked at."""
+
+_ERRORS: dict[str, type[Upstream]] = {
+    "unavailable": Unavailable,
+    "rejected": Rejected,
+    "overloaded": Overloaded,
+    "rate_limited": RateLimited,
+    "server_error": ServerError,
+    "timed_out": TimedOut,
+}
+
+
+class Placing:
+    """A target in a group of the route."""
+
+    __slots__ = ("arm", "role", "target", "weight")
+
+    def __init__(self, target: Target, weight: int = 1, role: str = "", arm: str = "") -> None:
+        self.target = target
+        self.weight = weight
+        self.role = role
+        self.arm = arm
+
+
+class Request:
+    """What the gateway received."""
+
+    __slots__ = ("arrival", "attempts", "client", "demand", "ends_at", "is_over", "tried", "work")
+
+    def __init__(self, arrival: Arrival, demand: Demand, ends_at: float, client: "Client | None") -> None:
+        self.arrival = arrival
+        self.demand = demand
+        self.ends_at = ends_at
+        self.client = client
+        """The client's own note."""
+        self.attempts = 0
+        self.tried: list[str] | tuple[()] = ()
+        self.work: Work | None = None
+        self.is_over = False
+
+
+class Client(Protocol):
+    """Whoever sent a request, where it is of interest."""
+
+    request: Request | None
+
+
+class Ended(Protocol):
+    """Who hears how requests end."""
+
+    def served(self, request: Request, work: Work, now: float) -> None:
+        """With an answer."""
+        ...
+
+    def turned_away(
+        self, request: Request, now: float, trouble: str, after_s: float | None
+    ) -> None:
+        """Without; `refused`: no target was usable."""
+        ...
+
+
+class Line:
+    """One route in one worker."""
+
+    def __init__(
+        self,
+        spec: RouteSpec,
+        groups: Sequence[Sequence[Placing]],
+        *,
+        agenda: Agenda,
+        tally: Tally,
+        rng: Random,
+        turn: int = -1,
+    ) -> None:
+        self.spec = spec
+        self.groups = [[placing.target for placing in group] for group in groups]
+        self.chooser = Chooser(spec, [_roster(group) for group in groups], turn=turn)
+        self.retries = RetryBudget(spec.retries)
+        self.tally = tally
+        self.clients: Ended
+        self._agenda = agenda
+        self._rng = rng
+        self._wants = self.chooser.wants
+        self._total_s = spec.timeouts.total_s
+        self._reserve = spec.reserve_output
+        self._open: dict[Work, None] = {}
+        """Attempts under way, in the order in which they began."""
+        agenda.at(agenda.now + SWEEP_S, self._sweep, None)
+
+    def receive(self, arrival: Arrival, now: float, client: Client | None = None) -> Request:
+        """A request comes in; it may be over when this returns."""
+        self.tally.requests += 1
+        self.retries.request(now)
+        demand = NOTHING
+        if self._wants:
+            demand = Demand(
+                arrival.tokens, arrival.limit or self._reserve, arrival.tenant, arrival.session,
+                arrival.prefix, arrival.blocks, arrival.adapter, arrival.score, arrival.priority,
+            )  # fmt: skip
+        request = Request(arrival, demand, now + self._total_s, client)
+        if client is not None:
+            client.request = request
+        pick = self.chooser.pick(demand, (), now)
+        if pick is None:
+            self._turn_away(request, now, "refused", 1.0)
+        else:
+            self._attempt(request, pick, "fallback" if pick.group else "first", now)
+        return request
+
+    def give_up(self, request: Request, now: float) -> None:
+        """The client has left."""
+        if request.is_over:
+            return
+        request.is_over = True
+        work = request.work
+        if work is not None and work.stage != OVER:
+            self._break_off(work, now)
+            self._target_of(work).breaker.abandoned()
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return len(self._open)
+
+    # What servers say (`simulation.work.Sink`)
+
+    def answered(self, work: Work, now: float) -> None:
+        """An answer is whole."""
+        target: Target = work.target  # type: ignore[assignment]
+        del self._open[work]
+        target.load.ended()
+        target.breaker.succeeded(now)
+        arrival = work.arrival
+        target.answers += 1
+        target.input += arrival.tokens
+        target.cached += work.cached
+        target.output += arrival.output
+        price = target.load.price
+        if price is not None:
+            cached = work.cached
+            fresh = arrival.tokens - cached
+            nanousd = (fresh * price[0] + cached * price[1] + arrival.output * price[2]) / 1e6
+            target.nanousd += nanousd
+            self.tally.nanousd += nanousd
+        request: Request = work.request  # type: ignore[assignment]
+        request.is_over = True
+        self.clients.served(request, work, now)
+
+    def failed(self, work: Work, now: float, trouble: str, after_s: float | None) -> None:
+        """An attempt came to nothing."""
+        target = self._target_of(work)
+        self._open.pop(work, None)
+        target.load.ended()
+        target.failures += 1
+        work.stage = OVER
+        troubles = self.tally.troubles
+        troubles[trouble] = troubles.get(trouble, 0) + 1
+        error = _error(trouble, after_s)
+        self._judge(target, error, now)
+        request: Request = work.request  # type: ignore[assignment]
+        if request.is_over:
+            return
+        # What the client has begun to read is not sent a second time.
+        if work.first_at >= 0 or not self._again(request, target, error, now):
+            self._turn_away(request, now, trouble, after_s)
+
+    # Private
+
+    def _attempt(self, request: Request, pick: Pick, cause: str, now: float) -> None:
+        target = self.groups[pick.group][pick.place]
+        if self._wants:
+            self.chooser.began(pick.group, pick.place, request.demand, now)
+        self._send(request, target, cause, now)
+
+    def _send(self, request: Request, target: Target, cause: str, now: float) -> None:
+        request.attempts += 1
+        tally = self.tally
+        tally.attempts += 1
+        causes = tally.causes
+        causes[cause] = causes.get(cause, 0) + 1
+        tally.bin(now).attempts += 1
+        target.attempts += 1
+        target.load.began()
+        if target.breaker.state != "closed":
+            target.breaker.started()
+            target.load.suspect()
+        work = Work(request.arrival, request, target, now)
+        request.work = work
+        self._open[work] = None
+        target.server.offer(work, now)
+
+    def _again(self, request: Request, target: Target, error: Upstream, now: float) -> bool:
+        """Try again, if that is allowed; whether it is."""
+        request.tried = [*request.tried, target.name]
+        spec = self.spec.retries
+        if not is_retried(error, spec, attempts=request.attempts, now=now, ends_at=request.ends_at):
+            return False
+        pick = self.chooser.pick(request.demand, request.tried, now)
+        if pick is not None:
+            if not self.retries.take(now):
+                return False
+            self._attempt(request, pick, "fallback" if pick.group else "retry", now)
+            return True
+        if target.is_own:
+            return False
+        wait_s = wait_for_same(
+            error,
+            spec,
+            attempts=request.attempts,
+            usable_in_s=target.usable_in_s(now),
+            left_s=request.ends_at - now,
+            random=self._rng.random(),
+        )
+        if wait_s is None or not self.retries.take(now):
+            return False
+        self._agenda.at(now + wait_s, self._send_late, (request, target))
+        return True
+
+    def _send_late(self, now: float, what: object) -> None:
+        request, target = what  # type: ignore[misc]
+        if not request.is_over:
+            self._send(request, target, "retry", now)
+
+    def _judge(self, target: Target, error: Upstream, now: float) -> None:
+        verdict = verdict_on(error)
+        if verdict == "well":
+            target.breaker.succeeded(now)
+        elif verdict == "unclear":
+            target.breaker.abandoned()
+        else:
+            target.breaker.failed(now)
+            target.load.suspect()
+        left_alone_s = park_s(error)
+        if left_alone_s is not None:
+            target.park(now + left_alone_s)
+
+    def _turn_away(
+        self, request: Request, now: float, trouble: str, after_s: float | None
+    ) -> None:
+        request.is_over = True
+        self.clients.turned_away(request, now, trouble, after_s)
+
+    def _sweep(self, now: float, _: object) -> None:
+        """Look at the clocks of the attempts that are old enough."""
+        timeouts = self.spec.timeouts
+        first_s, between_s = timeouts.first_token_s, timeouts.between_tokens_s
+        soonest = now - min(first_s, between_s, self._total_s)
+        late: list[Work] = []
+        for work in self._open:
+            if work.began_at > soonest:
+                break
+            request: Request = work.request  # type: ignore[assignment]
+            if work.first_at < 0:
+                if now - work.began_at > first_s or now > request.ends_at:
+                    late.append(work)
+            elif now > request.ends_at:
+                late.append(work)
+            elif self._target_of(work).server.is_hung:
+                silent_since = max(work.first_at, self._target_of(work).hung_at)
+                if now - silent_since > between_s:
+                    late.append(work)
+        for work in late:
+            self._time_out(work, now)
+        self._agenda.at(now + SWEEP_S, self._sweep, None)
+
+    def _time_out(self, work: Work, now: float) -> None:
+        if work not in self._open:
+            return
+        request: Request = work.request  # type: ignore[assignment]
+        target = self._target_of(work)
+        self._break_off(work, now)
+        target.failures += 1
+        troubles = self.tally.troubles
+        troubles["timed_out"] = troubles.get("timed_out", 0) + 1
+        error = _error("timed_out", None)
+        self._judge(target, error, now)
+        if work.first_at >= 0 or not self._again(request, target, error, now):
+            self._turn_away(request, now, "timed_out", None)
+
+    def _break_off(self, work: Work, now: float) -> None:
+        del self._open[work]
+        target = self._target_of(work)
+        target.load.ended()
+        target.server.cancel(work)
+
+    @staticmethod
+    def _target_of(work: Work) -> Target:
+        target: Target = work.target  # type: ignore[assignment]
+        return target
+
+
+def _error(trouble: str, after_s: float | None) -> Upstream:
+    error = _ERRORS[trouble](trouble)
+    error.after_s = after_s
+    return error
+
+
+def _roster(group: Sequence[Placing]) -> Roster:
+    targets = [placing.target for placing in group]
+    seats = [
+        Seat(placing.target.load, placing.weight, placing.role, placing.arm, placing.target.is_own)
+        for placing in group
+    ]
+    return Roster(seats, lambda place, now: targets[place].is_usable(now))

@@ -1,0 +1,75 @@
+"""A target as the simulated gateway sees it: its health by the gateway's own rules, and its server.
+
+What a gateway knows of a target (load, breaker, whether it is parked) is kept apart from what the
+target is (`server`), which only answers.
+"""
+
+from typing import Protocol
+
+from towplane.routing.breaker import Breaker
+from towplane.routing.load import Load, Price
+from towplane.routing.spec import Breaker as BreakerSpec
+from towplane.simulation.work import Work
+
+__all__ = ["Server", "Target"]
+
+
+class Server(Protocol):
+    """What answers: an engine or a managed API."""
+
+    is_down: bool
+    is_hung: bool
+    slow: float
+
+    def offer(self, work: Work, now: float) -> None: ...
+
+    def cancel(self, work: Work) -> None: ...
+
+    def stop(self, now: float) -> None: ...
+
+    def start(self, now: float) -> None: ...
+
+    def hang(self) -> None: ...
+
+    def waiting(self) -> int: ...
+
+    def running(self) -> int: ...
+
+
+class Target:
+    """One target."""
+
+    __slots__ = ("answers", "attempts", "breaker", "cached", "failures", "hung_at", "input",
+                 "is_own", "is_ready", "load", "name", "nanousd", "output", "parked_until",
+                 "server")  # fmt: skip
+
+    def __init__(
+        self, name: str, breaker: BreakerSpec, *, is_own: bool, price: Price | None = None
+    ) -> None:
+        self.name = name
+        self.load = Load(name)
+        self.load.price = price
+        self.breaker = Breaker(breaker)
+        self.is_own = is_own
+        self.is_ready = True
+        """Whether the controller has it in the route."""
+        self.parked_until = 0.0
+        self.hung_at = 0.0
+        self.server: Server
+        self.attempts = self.answers = self.failures = 0
+        self.input = self.cached = self.output = 0
+        """Tokens of its answers."""
+        self.nanousd = 0.0
+
+    def is_usable(self, now: float) -> bool:
+        """Whether an attempt may go there (`gateway.live`, less credentials)."""
+        return self.is_ready and now >= self.parked_until and self.breaker.admits(now)
+
+    def usable_in_s(self, now: float) -> float:
+        """Seconds until it may be usable again."""
+        return max(self.parked_until - now, self.breaker.retry_after_s(now), 0.0)
+
+    def park(self, until: float) -> None:
+        """It asked to be left alone."""
+        self.parked_until = max(self.parked_until, until)
+        self.load.suspect()

@@ -1,0 +1,170 @@
+"""Requests made up from a seed: arrivals, lengths, shared prefixes and conversations.
+
+Blocks of a prompt are numbers that only equal prefixes share, as chained hashes would be. Arrivals
+of an open loop are a generator: a million of them take no room. The law: the same seed gives the
+same requests, whoever answers them and however quickly.
+"""
+
+from bisect import bisect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import exp, log
+from random import Random
+
+from towplane.simulation.arrival import Arrival
+
+__all__ = ["Burst", "Conversations", "Lengths", "Prefixes", "conversation", "mixed", "poisson"]
+
+_WIDTH = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Lognormal lengths in tokens."""
+
+    mean: int
+    sigma: float = 0.8
+    """Of the logarithm; 0: all alike. The Azure conversation trace has about 1.1 (input)."""
+    most: int = 32_768
+
+    def draw(self, rng: Random) -> int:
+        """One of them, at least 1."""
+        if not self.sigma:
+            return self.mean
+        middle = log(self.mean) - self.sigma * self.sigma / 2
+        return max(1, min(self.most, int(exp(rng.gauss(middle, self.sigma)) + 0.5)))
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Between two moments the rate is so many times the usual."""
+
+    since: float
+    until: float
+    times: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """Prompts that begin alike: documents, tools, long instructions."""
+
+    count: int
+    tokens: int
+    skew: float = 1.0
+    """Zipf's exponent: the k-th is asked k^-skew times as often as the first; 0: all alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """Threads of turns, each of which has all before it as its prefix."""
+
+    turns: float = 8.0
+    """Mean number, geometric."""
+    first: Lengths = Lengths(220)  # noqa: RUF009 - frozen
+    """Tokens of the first message."""
+    message: Lengths = Lengths(80)  # noqa: RUF009
+    """Of each later one."""
+    answer: Lengths = Lengths(240, most=1024)  # noqa: RUF009
+    system: int = 0
+    """Tokens of a system prompt that all share."""
+    most: int = 8192
+    """A thread ends before its context is longer."""
+
+
+def poisson(
+    rng: Random,
+    *,
+    rate: float,
+    prompt: Lengths,
+    answer: Lengths,
+    seconds: float,
+    block: int = 64,
+    tenants: Sequence[float] = (1.0,),
+    bursts: Sequence[Burst] = (),
+    prefixes: Prefixes | None = None,
+) -> Iterator[Arrival]:
+    """Independent requests: exponential gaps at `rate` per second, times the bursts."""
+    now = 0.0
+    random, gap = rng.random, rng.expovariate
+    names = [f"tenant-{number}" for number in range(len(tenants))]
+    tenant = names[0]
+    cut = _cut(tenants)
+    popular = _cut([(k + 1) ** -prefixes.skew for k in range(prefixes.count)]) if prefixes else None
+    shared, prefix, blocks = 0, 0, ()
+    most = max((burst.times for burst in bursts), default=1.0)
+    most = max(most, 1.0)
+    number = 0
+    while True:
+        now += gap(rate * most)
+        if now >= seconds:
+            return
+        if bursts and random() * most >= _times(bursts, now):
+            continue  # thinning: Lewis and Shedler, 1979
+        if len(names) > 1:
+            tenant = names[cut(random())]
+        if prefixes is not None and popular is not None:
+            group = popular(random())
+            prefix = mixed(group + 1)
+            shared = prefixes.tokens
+            blocks = tuple(range((group + 1) << 32, ((group + 1) << 32) + shared // block))
+        number += 1
+        yield Arrival(
+            now, shared + prompt.draw(rng), answer.draw(rng), tenant, 0, prefix, blocks
+        )
+
+
+def conversation(
+    user: int, shape: Conversations, seed: int, *, block: int = 64, tenants: int = 1
+) -> Iterator[Arrival]:
+    """Every turn of every thread of one user, without end; the times are the caller's."""
+    rng = Random(f"{seed}:{user}")
+    tenant = f"tenant-{user % tenants}"
+    thread = 0
+    system_blocks = shape.system // block
+    system = range(1 << 60, (1 << 60) + system_blocks)
+    while True:
+        thread += 1
+        own = mixed(seed << 40 ^ user << 20 ^ thread)
+        base = own >> 2 << 14  # room for 16,384 blocks below it
+        context = shape.system
+        tokens = shape.first.draw(rng)
+        while True:
+            output = shape.answer.draw(rng)
+            prompt = context + tokens
+            if prompt + output > shape.most:
+                break
+            context = prompt + output
+            yield Arrival(
+                0.0, prompt, output, tenant, own, own,
+                _laid(system, base, prompt // block), _laid(system, base, context // block),
+            )  # fmt: skip
+            if rng.random() * shape.turns < 1:
+                break
+            tokens = shape.message.draw(rng)
+
+
+def mixed(number: int) -> int:
+    """A number as a hash of 64 bits would be (SplitMix64)."""
+    number = (number + 0x9E3779B97F4A7C15) % _WIDTH
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 % _WIDTH
+    number = (number ^ number >> 27) * 0x94D049BB133111EB % _WIDTH
+    return number ^ number >> 31
+
+
+def _laid(system: range, base: int, count: int) -> tuple[int, ...]:
+    """The first blocks of a thread: those that all share, then its own."""
+    if count <= len(system):
+        return tuple(system[:count])
+    return (*system, *range(base, base + count - len(system)))
+
+
+def _times(bursts: Sequence[Burst], now: float) -> float:
+    return next((burst.times for burst in bursts if burst.since <= now < burst.until), 1.0)
+
+
+def _cut(weights: Sequence[float]) -> Callable[[float], int]:
+    """From a number in [0, 1) to a place, in proportion to the weights."""
+    bounds = list(accumulate(weights))
+    total = bounds[-1]
+    return lambda chance: min(bisect(bounds, chance * total), len(bounds) - 1)
