@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from towplane.gateway.hall import Hall
     from towplane.tenants.keys import KeyRecord, KeyRing
 
-_KEPT = frozenset(
+KEPT = frozenset(
     (b"authorization", b"x-api-key", b"host", b"expect", b"content-length", b"content-type",
      b"content-encoding", b"transfer-encoding", b"traceparent", b"tracestate", b"openai-beta",
      b"anthropic-version", b"anthropic-beta")
 )  # fmt: skip
+"""Headers that the plane looks at; routes add what names a session to them (`Hall.kept`)."""
 _ONCE = frozenset(
     (b"authorization", b"x-api-key", b"host", b"expect", b"content-encoding",
      b"transfer-encoding")
@@ -172,7 +173,7 @@ class Connection(asyncio.Protocol):
         if self._judges_headers and not self._is_for_use(name, value):
             return
         name = name.lower()
-        if name in _KEPT:
+        if name in self._hall.kept:
             fields = self._request.fields
             if name in fields:
                 self._repeated(name)
