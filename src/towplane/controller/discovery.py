@@ -10,6 +10,7 @@ The law: a source that fails, or cannot even be opened, harms no other one and n
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
 from towplane.document.plane import Plane
 from towplane.parts.clock import Clock
@@ -103,12 +104,9 @@ class Discovery:
     def look(self) -> None:
         """Let time have its effect."""
         now = self._clock.monotonic()
-        for name, each in self._followed.items():
+        for each in self._followed.values():
             standing = each.standing.at(now, each.asked[0].keep_s)
-            self._take(
-                each,
-                standing.released(lambda address, name=name: self._in_flight(name, address), now),
-            )
+            self._take(each, standing.released(partial(self._in_flight, each.name), now))
 
     def _follow(self, name: str, asked: "Asked", standing: Standing) -> "_Followed":
         followed = _Followed(name, asked, standing)

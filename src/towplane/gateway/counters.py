@@ -148,6 +148,11 @@ class Counters:
         """A request that the plane did not take."""
         self.refusals[(reason,)] += 1
 
+    def forget_target(self, name: str) -> None:
+        """A target is gone for good: addresses come and go, and what is counted must not grow."""
+        for labels in [each for each in self.attempts if each[1] == name]:
+            del self.attempts[labels]
+
     def samples(self) -> Iterator[Sample]:
         """All series."""
         for family, tally in (

@@ -53,6 +53,8 @@ from towplane.tenants.spec import Budget
 SWEEP_S = 0.05
 """How often the deadlines of running exchanges are looked at; their precision."""
 _CONNECTIONS_SWEEP_S = 0.5
+REMEMBERED_S = 300.0
+"""How long the record of a target that is gone is kept, for its return, once nothing runs there."""
 
 
 class Hall:
@@ -87,6 +89,8 @@ class Hall:
         self.exchanges: dict[Exchange, None] = {}
         """Both in the order in which they came, so that a sweep is the same each time."""
         self.targets: dict[str, TargetState] = {}
+        self._gone: dict[str, tuple[TargetState, float]] = {}
+        """Targets that no snapshot names any more, and when they went."""
         self.routes: dict[str, RouteState] = {}
         self.decisions = Decisions()
         self.draining = False
@@ -223,11 +227,14 @@ class Hall:
             for group in route.groups
             for place in group
         }
+        before = self.targets
         self.targets = {
             info.name: self._target(info, breakers[info.name])
             for info in snapshot.targets
             if info.name in breakers
         }
+        now = self.now()
+        self._gone |= {name: (before[name], now) for name in before.keys() - self.targets.keys()}
         self.kept = KEPT.union(
             info.spec.affinity.header.lower().encode() for info in snapshot.routes
         )
@@ -346,6 +353,7 @@ class Hall:
             pool.sweep()
         self._look_at_prices()
         self._return_stale(now)
+        self._forget_gone(now)
 
     def drain(self) -> None:
         """Take no new work; what runs goes on."""
@@ -405,7 +413,7 @@ class Hall:
         pool = self._pool(info)
         provider = self.providers.setdefault(info.provider or info.name, ProviderState())
         provider.credentials.update(info.credentials)
-        state = self.targets.get(info.name)
+        state = self.targets.get(info.name) or self._returned(info, pool)
         if state is None or state.pool is not pool:
             # A restarted engine has a clean record.
             return TargetState(info, pool, Breaker(breaker), provider)
@@ -413,8 +421,24 @@ class Hall:
         state.breaker.retune(breaker)
         return state
 
+    def _returned(self, info: TargetInfo, pool: TargetPool) -> TargetState | None:
+        """A target that was gone for a while and is there again, where it was: with its record, and
+        with what still runs there from before."""
+        state, _ = self._gone.pop(info.name, (None, 0.0))
+        if state is None or _address(state.info) != _address(info) or info.kind == "engine":
+            return None  # an engine that returns is another process
+        state.pool = pool
+        return state
+
+    def _forget_gone(self, now: float) -> None:
+        for name, (state, since) in tuple(self._gone.items()):
+            if now - since > REMEMBERED_S and not state.in_flight:
+                del self._gone[name]
+                state.provider.forget(state)
+                self.counters.forget_target(name)
+
     def _pool(self, info: TargetInfo) -> TargetPool:
-        address = (info.host, info.port, info.tls, info.egress)
+        address = _address(info)
         pool = self._pools.get(address)
         if pool is None:
             dialer = Dialer(info.host, info.port, info.tls, info.egress)
@@ -455,3 +479,8 @@ class Hall:
         if debt:
             self.tell(Returned(share.name, debt))
         return debt
+
+
+def _address(info: TargetInfo) -> tuple[str, int, bool, EgressInfo]:
+    """What targets share connections by."""
+    return info.host, info.port, info.tls, info.egress

@@ -295,6 +295,11 @@ class ProviderState:
         self.loads: dict[str, Load] = {}
         """Of its targets, by name."""
 
+    def forget(self, target: TargetState) -> None:
+        """One of its targets is gone for good."""
+        if self.loads.get(target.info.name) is target.load:
+            del self.loads[target.info.name]
+
     def suspect(self) -> None:
         """Something happened that may keep its targets from being chosen."""
         for load in self.loads.values():
