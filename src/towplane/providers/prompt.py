@@ -123,7 +123,7 @@ def read_prompt(ask: Ask) -> Prompt:
     that cannot be read is empty: the target will say what is wrong with it."""
     try:
         return _READERS[ask.operation.name](ask.fields)
-    except (*_wrong, struct.error):
+    except (*_wrong, KeyError, struct.error):
         pass
     prompt = Prompt()
     try:
