@@ -32,6 +32,7 @@ def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
         headers=x.request.fields,
         output=x.output_limit,
         request=x.id,
+        score=x.route.score(x.ask, x.hall.now()) if "score" in wants else 0.0,
     )
 
 
@@ -44,6 +45,7 @@ def make_demand(
     headers: Mapping[bytes, bytes] = _NO_HEADERS,
     output: int = 0,
     request: str = "",
+    score: float = 0.0,
 ) -> Demand:
     """The demand of what a tenant asks for; `headers` by their lower-case names, `request` its
     id."""
@@ -69,6 +71,7 @@ def make_demand(
         blocks=blocks,
         adapter=adapter,
         draw=draw_key(request) if "draw" in wants else 0,
+        score=score,
     )
 
 

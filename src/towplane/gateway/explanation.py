@@ -4,6 +4,7 @@ It looks at the worker's own state and changes nothing, but that an open breaker
 is seen to be half-open.
 """
 
+from math import nan
 from typing import TYPE_CHECKING
 
 from towplane.gateway.demand import make_demand
@@ -30,7 +31,7 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
         return Explained(question.serial)
     now = hall.now()
     try:
-        demand = _suppose(question, route)
+        demand = _suppose(question, route, now)
     except BadRequest as refusal:
         return Explained(question.serial, refused=refusal.say)
     groups = [
@@ -48,16 +49,18 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
     return Explained(question.serial, found, max(0.0, route.retries.left(now)))
 
 
-def _suppose(question: Explain, route: "RouteState") -> Demand:
+def _suppose(question: Explain, route: "RouteState", now: float) -> Demand:
     """The demand of the request in question. Raises BadRequest."""
     if not question.body:
-        return NOTHING
+        return NOTHING._replace(score=nan)
     operation = PATHS.get((question.path or "/v1/chat/completions").encode())
     if operation is None:
         raise BadRequest(f"There is no operation at {question.path}.", reason="body-invalid")
     ask = receive(operation, [question.body], {})
     spec, wants = route.info.spec, route.chooser.wants
-    return make_demand(ask, spec, wants, question.tenant, output=ask.output_limit or 0)
+    score = route.score(ask, now) if "score" in wants else nan
+    output = ask.output_limit or 0
+    return make_demand(ask, spec, wants, question.tenant, output=output, score=score)
 
 
 def _recall(hall: "Hall", question: Explain) -> Explained:

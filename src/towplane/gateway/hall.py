@@ -299,6 +299,8 @@ class Hall:
         for model, route in self.routes.items():
             samples += route.counters.samples()
             left = route.retries.left(now)
+            if route.scoring is not None:
+                samples.append(route.scoring.sample(model))
             samples.append(Sample("towplane_retry_budget_retries", (model,), max(0.0, left)))
         for name, target in self.targets.items():
             is_open = target.breaker.state == "open"
@@ -325,7 +327,12 @@ class Hall:
             samples=samples,
             targets=[target.report(now) for target in self.targets.values()],
             routes=[
-                RouteReport(model, route.chooser.turn + 1, route.retries.left(now))
+                RouteReport(
+                    model,
+                    route.chooser.turn + 1,
+                    route.retries.left(now),
+                    list(route.scoring.recent) if route.scoring is not None else [],
+                )
                 for model, route in self.routes.items()
             ],
             credentials=[

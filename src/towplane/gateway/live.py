@@ -12,6 +12,7 @@ from towplane.gateway.counters import Edges, Histogram, RouteCounters
 from towplane.gateway.dial import forwarding
 from towplane.gateway.messages import Placed, RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
+from towplane.gateway.scoring import Scoring
 from towplane.gateway.tariff import DatedPrice, Dearest, find_price
 from towplane.monitoring.catalogue import CATALOGUE
 from towplane.parts.clock import Now
@@ -25,6 +26,7 @@ from towplane.providers.throttle import Throttle
 from towplane.providers.translation import prepare
 from towplane.routing.breaker import Breaker
 from towplane.routing.chooser import Chooser
+from towplane.routing.complexity.narrowing import complexity_of
 from towplane.routing.explain import Seen
 from towplane.routing.fallbacks import closed_by
 from towplane.routing.hedging import Hedging
@@ -310,7 +312,7 @@ class RouteState:
     """One route as this worker sees it."""
 
     __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
-                 "info", "retries", "waiting")  # fmt: skip
+                 "info", "retries", "scoring", "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
@@ -321,6 +323,8 @@ class RouteState:
         self.waiting = 0
         """Requests that wait until some target is below its limit."""
         self.counters = RouteCounters(info.model, edges)
+        self.scoring: Scoring | None = None
+        """How its prompts are scored; None: they are not."""
         self.info = info
         self.update(info, targets, edges)
 
@@ -333,6 +337,11 @@ class RouteState:
         self.closed = closed_by(info.on)
         """Groups that are closed to a failure's reason; None: the document names no reasons."""
         self.counters.rebucket(edges)
+        complexity = complexity_of(info.spec)
+        if complexity is None:
+            self.scoring = None
+        elif self.scoring is None or not self.scoring.fits(complexity, info.scorer):
+            self.scoring = Scoring(complexity, info.scorer, self.scoring)
         self.info = info
         self.has_slo = info.spec.slo != Slo()
         self.groups = [[targets[place.target] for place in group] for group in info.groups]
@@ -342,6 +351,10 @@ class RouteState:
         chooser.adopt(self.chooser)
         self.chooser = chooser
         self.dearest = Dearest(target for group in self.groups for target in group)
+
+    def score(self, ask: Ask, now: float) -> float:
+        """What a request's prompt scores; NaN: unknown."""
+        return self.scoring.score(ask, now) if self.scoring is not None else math.nan
 
     def nearest_limit(self, now: float) -> "ProviderState | None":
         """The provider whose limit keeps a target from answering, the one that is free first."""

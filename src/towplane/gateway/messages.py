@@ -13,6 +13,7 @@ import msgspec
 from towplane.document.plane import HttpLimits
 from towplane.monitoring.series import Sample
 from towplane.providers.adapter import Credential
+from towplane.routing.complexity.model import Trained
 from towplane.routing.decisions import Recalled
 from towplane.routing.explain import Explanation
 from towplane.routing.spec import Reason, RouteSpec
@@ -110,6 +111,8 @@ class RouteInfo(msgspec.Struct, frozen=True):
     """Of each group, the reasons for which alone it is taken; none: any. Empty: of no group."""
     spec: RouteSpec = RouteSpec(targets=[])
     """As the document has it."""
+    scorer: Trained | None = None
+    """What its prompts are scored by, where that is a trained model."""
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -252,6 +255,8 @@ class RouteReport(msgspec.Struct, array_like=True):
     turn: int
     """The number of the next choice."""
     retries_left: float
+    scores: list[float] = []
+    """Of its last requests, oldest first, where it scores prompts."""
 
 
 class Reported(msgspec.Struct, tag="reported"):

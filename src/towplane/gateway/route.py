@@ -23,6 +23,7 @@ from towplane.parts.errors import (
 from towplane.routing.backoff import backoff_s
 from towplane.routing.chooser import Pick
 from towplane.routing.decisions import Decided
+from towplane.routing.demand import NOTHING
 from towplane.routing.fallbacks import ON_DEMAND, reason_of
 from towplane.routing.spec import Reason
 from towplane.tenants.events import Cause
@@ -180,8 +181,10 @@ def _choose(
     state = x.route
     assert state is not None
     chooser = state.chooser
-    if chooser.wants:
+    if chooser.wants and x.demand is NOTHING:
         x.demand = demand_of(x, chooser.wants)
+        if state.scoring is not None:
+            state.scoring.count(x.demand.score)
     if state.closed is None:
         pick = chooser.pick(x.demand, tried, now)
     else:

@@ -19,12 +19,16 @@ from towplane.gateway.price_lists import engine_entries, provider_entries, to_wo
 from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
 from towplane.providers.spec import OpenAICompatibleSpec, ProviderLimits, ProviderSpec
+from towplane.routing.complexity.model import Trained
+from towplane.routing.complexity.narrowing import trained_file
 from towplane.routing.discovery.address import Address, target_name
 from towplane.routing.spec import Fallback, Reason, RouteSpec, TargetSpec
 from towplane.tenants.force import in_force
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.pricing.book import NO_BOOK, PriceBook
 from towplane.tenants.spec import Limits
+
+_NO_SCORERS: Mapping[str, Trained] = {}
 
 __all__ = ["Discovered", "EngineReplica", "make_snapshot", "provider_targets"]
 
@@ -65,9 +69,10 @@ def make_snapshot(
     book: PriceBook = NO_BOOK,
     reveal: Callable[[str], str] | None = None,
     discovered: Discovered | None = None,
+    scorers: Mapping[str, Trained] = _NO_SCORERS,
 ) -> Snapshot:
     """`credentials` holds the pool of each provider that has one, by the provider's name; `reveal`
-    gives the secret of a reference."""
+    gives the secret of a reference; `scorers` are trained models by their files."""
     gateway = plane.gateway
     managed = provider_targets(plane, credentials, book, reveal=reveal, discovered=discovered)
     targets = {t.name: t for t in (*managed, *_engines(plane, replicas))}
@@ -83,7 +88,10 @@ def make_snapshot(
         keys=keys,
         targets=tuple(targets.values()),
         routes=tuple(
-            _route(plane, model, spec, replicas, discovered)
+            replace(
+                _route(plane, model, spec, replicas, discovered),
+                scorer=scorers.get(trained_file(spec)),
+            )
             for model, spec in plane.routing.items()
         ),
         access_log=plane.monitoring.access_log,

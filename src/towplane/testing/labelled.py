@@ -12,9 +12,9 @@ from towplane.routing.complexity.labels import Label
 __all__ = ["GAP", "Kind", "make_labels"]
 
 Kind = Literal["noise", "even", "length", "shortness", "domain"]
-"""noise: nothing about a prompt says anything. even: nor is strong better. length: long prompts gain
-more, whatever their words. shortness: short ones do. domain: prompts of some domains gain more,
-whatever their length."""
+"""noise: nothing about a prompt says anything. even: nor is strong better. length: long prompts
+gain more, whatever their words. shortness: short ones do. domain: prompts of some domains gain
+more, whatever their length."""
 
 GAP = 0.3
 _NOISE = 0.15

@@ -12,7 +12,7 @@ from towplane.routing.demand import Demand, Want
 from towplane.routing.roster import Roster
 from towplane.routing.spec import Complexity, RouteSpec
 
-__all__ = ["ByComplexity", "complexity_of"]
+__all__ = ["ByComplexity", "complexity_of", "trained_file"]
 
 
 def complexity_of(spec: RouteSpec) -> Complexity | None:
@@ -20,6 +20,12 @@ def complexity_of(spec: RouteSpec) -> Complexity | None:
     if spec.complexity is None and spec.choose == "complexity":
         return Complexity()
     return spec.complexity
+
+
+def trained_file(spec: RouteSpec) -> str:
+    """The file of the model that this route scores by, or nothing."""
+    found = spec.complexity
+    return found.model or "" if found is not None and found.scorer == "trained" else ""
 
 
 class ByComplexity:

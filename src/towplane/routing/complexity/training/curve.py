@@ -1,10 +1,10 @@
 """What an order of prompts is worth: CPT(x) and APGR of RouteLLM, with bootstrap intervals.
 
 With the strong target for a share of the prompts, those first in the order, the quality lies
-between the weak target's mean w and the strong one's s. PGR(share) = (quality − w)/(s − w); CPT(x) is the
-smallest share with PGR ≥ x; APGR is the area under PGR (arXiv 2406.18665, section 3, which sums ten
-steps; here the area is exact). Prompts of equal score go up together, as a random order of them
-would on average, so that an order that knows nothing has CPT(x) = x and APGR = 0.5 exactly.
+between the weak target's mean w and the strong one's s. PGR(share) = (quality − w)/(s − w); CPT(x)
+is the smallest share with PGR ≥ x; APGR is the area under PGR (arXiv 2406.18665, section 3, which
+sums ten steps; here the area is exact). Prompts of equal score go up together, as a random order of
+them would on average, so that an order that knows nothing has CPT(x) = x and APGR = 0.5 exactly.
 
 The law: nothing but the order of the scores counts.
 """
