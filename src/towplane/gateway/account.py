@@ -104,9 +104,14 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
         counts.unpriced += 1
     if attempt.claimed:
         give_back(attempt, tokens_in + tokens_out)
+    lobby = hall.lobby
+    if lobby.is_busy:
+        lobby.room()
     target.attempts += 1
     if was_ok:
         target.seconds.observe(ended_at - attempt.sent_at)
+        if x.route is not None and target.is_bounded:
+            x.route.pace.observe(ended_at - attempt.started_at)
     if first_at:
         target.ttft.observe(first_at - attempt.sent_at)
     counters.attempts[(model, target.info.name, attempt.decision.cause, outcome)] += 1

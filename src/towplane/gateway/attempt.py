@@ -124,6 +124,9 @@ class Attempt:
             work = x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
             self._work = work
         target.load.began(self._work)
+        adaptive = target.adaptive
+        if adaptive is not None and target.load.in_flight >= adaptive.limit:
+            target.load.suspect()
         if target.breaker.state != "closed":
             target.breaker.started()
             target.load.suspect()
@@ -246,6 +249,11 @@ class Attempt:
         """Its first token is there, or all of an answer in one piece."""
         self.target.load.answers(self._work, now - (self.sent_at or self.started_at), now)
         self._work = 0
+        x, target = self.x, self.target
+        if target.adaptive is not None and x.ask.stream:
+            began_at = self.sent_at or self.started_at
+            if target.heard_first(now - began_at, began_at, now):
+                x.hall.lobby.room()
 
     def token_came(self, now: float) -> None:
         """Tokens were relayed; the next may take as long again."""

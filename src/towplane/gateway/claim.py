@@ -69,6 +69,8 @@ def unclaim(x: "Exchange") -> None:
     for share, amount in claimed:
         share.free += amount
         x.hall.came_back(share)
+    if claimed:
+        x.hall.lobby.room()
 
 
 def give_back(attempt: "Attempt", used_tokens: int) -> None:
@@ -76,6 +78,9 @@ def give_back(attempt: "Attempt", used_tokens: int) -> None:
     for share, amount in attempt.claimed:
         if share.unit == RUNS:
             share.free += amount
+            provider = attempt.target.provider
+            if provider.capacity is share and share.free > 0:
+                provider.at_limit_until = 0.0
             attempt.x.hall.came_back(share)
         elif share.unit == TOKENS:
             share.settle(amount - used_tokens, attempt.started_at)

@@ -179,7 +179,7 @@ class Coordinator:
             self._limit(entry.account, entry.measure),
             spent=spent,
             ends_at=end_of(entry.window) if entry.window else math.inf,
-            reserve_ratio=RESERVE_RATIO if entry.account.kind == "provider" else 0.0,
+            reserve_ratio=self._reserve(entry.account),
         )
         self._go_on(name)
 
@@ -245,6 +245,11 @@ class Coordinator:
         if found is None or mode_of(measure, limits, budget) == "soft":
             return _NO_LIMIT  # the limit was lifted
         return found
+
+    def _reserve(self, account: Account) -> float:
+        """The share of a limit that low priorities leave to the others."""
+        provider = self._providers.get(account.name) if account.kind == "provider" else None
+        return RESERVE_RATIO if provider is not None and not provider.is_engine else 0.0
 
     def _holder(self, account: Account) -> tuple[Limits, Budget] | None:
         if account.kind == "project":

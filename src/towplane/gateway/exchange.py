@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from towplane.gateway.live import RouteState
     from towplane.gateway.request import Request
     from towplane.providers.ask import Ask
+    from towplane.routing.fair_queue import Waiter
     from towplane.tenants.keys import KeyRecord
     from towplane.tenants.leases import Share
 
@@ -36,6 +37,10 @@ DUE = "due"
 """The time that it wanted to wait is over."""
 LATE = "late"
 """The exchange waited too long in the line."""
+ROOM = "room"
+"""A target that it waits for may have room."""
+PUSHED = "pushed"
+"""Others have taken its place in the lobby."""
 
 Moment = str
 
@@ -73,6 +78,7 @@ class Exchange:
         "taken_amounts",
         "ticket",
         "tried",
+        "waiter",
         "waits_until",
         "wall",
     )  # fmt: skip
@@ -115,6 +121,8 @@ class Exchange:
         self.keep_alive = request.keep_alive
         self.ends_at = 0.0
         """Monotonic time at which the whole request has taken too long."""
+        self.waiter: Waiter[Exchange] | None = None
+        """Its place in the lobby, once it had to wait there."""
         self.waits_until = 0.0
         """Monotonic time at which a wait for units is given up; 0: it does not wait."""
         self.moment: Moment = ""

@@ -21,6 +21,7 @@ from towplane.gateway.dial import Dialer
 from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.line import walk
 from towplane.gateway.live import ProviderState, RouteState, TargetState
+from towplane.gateway.lobby import Lobby
 from towplane.gateway.messages import (
     CredentialReport,
     EgressInfo,
@@ -34,6 +35,7 @@ from towplane.gateway.messages import (
     Snapshot,
     TargetInfo,
 )
+from towplane.gateway.mirror import Mirrors, mirrored_breakers
 from towplane.gateway.pool import TargetPool
 from towplane.gateway.turn import Turn
 from towplane.monitoring.catalogue import CATALOGUE
@@ -46,13 +48,16 @@ from towplane.routing.decisions import Decisions
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
-from towplane.tenants.leases import RATE_SHARE_S, RATES, Share
+from towplane.tenants.leases import RATE_SHARE_S, RATES, RUNS, Share
 from towplane.tenants.priorities import rank_of
 from towplane.tenants.spec import Budget
 
 SWEEP_S = 0.05
 """How often the deadlines of running exchanges are looked at; their precision."""
 _CONNECTIONS_SWEEP_S = 0.5
+_WANTED_S = 1.0
+"""After another worker needed places that this one held: as long as a refusal at the coordinator
+lasts (`claim`), and twice its sweep."""
 REMEMBERED_S = 300.0
 """How long the record of a target that is gone is kept, for its return, once nothing runs there."""
 
@@ -93,6 +98,7 @@ class Hall:
         """Targets that no snapshot names any more, and when they went."""
         self.routes: dict[str, RouteState] = {}
         self.decisions = Decisions()
+        self.mirrors = Mirrors(self)
         self.draining = False
         self.version = 0
         self.loaded_at = clock.wall()
@@ -103,6 +109,10 @@ class Hall:
         self._waiting: dict[str, tuple[int, list[Exchange]]] = {}
         self._standing: dict[int, Exchange] = {}
         self._serial = 0
+        self._wanted: dict[str, float] = {}
+        """By pool: until when places that come back go to the coordinator, as others need them."""
+        self.lobby = Lobby(self)
+        """Where requests wait for targets that are full."""
         self.lines: Counter[str] = Counter()
         """By pool: exchanges that stand in the coordinator's queue."""
         self._edges: Edges = {}
@@ -173,20 +183,29 @@ class Hall:
         """Wait in the coordinator's queue for units of a provider's limit, in the order of
         priorities; the exchange is told when it has them, or when its patience ends."""
         share, amount = short
-        self._serial += 1
-        self._standing[self._serial] = x
+        serial = self.next_serial()
+        self._standing[serial] = x
         self.lines[share.name] += 1
         x.waits_until = until + ADMISSION_WAIT_S
         amount += self._tell_settled(share)
         self._return_unused(share)
         caller, wait_s = x.caller, max(0.0, until - self.now())
         rank = rank_of(caller.priority)
-        self.tell(Need(share.name, amount, rank, caller.tenant, wait_s, self._serial))
+        self.tell(Need(share.name, amount, rank, caller.tenant, wait_s, serial))
+
+    def next_serial(self) -> int:
+        """A number for a need that stands in the coordinator's queue."""
+        self._serial += 1
+        return self._serial
 
     def came_back(self, share: Share) -> None:
         """Units are unused again; where others stand in line for them, the queue decides."""
-        if self.lines[share.name]:
+        if self.lines[share.name] or self._wanted.get(share.name, 0.0) > self.now():
             self._return_unused(share)
+
+    def has_waiting(self) -> bool:
+        """Whether requests wait for units of some limit."""
+        return bool(self._waiting or self._standing)
 
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""
@@ -221,7 +240,7 @@ class Hall:
         for key in snapshot.keys:
             self._update_account(f"key/{key.id}", key.limits, key.budget)
         self._limit_providers(snapshot.providers)
-        breakers = {
+        breakers = mirrored_breakers(snapshot.routes) | {
             place.target: route.spec.breaker
             for route in snapshot.routes
             for group in route.groups
@@ -248,8 +267,10 @@ class Hall:
                 route.update(info, self.targets, self._edges)
             routes[info.model] = route
         self.routes = routes
+        self.mirrors.hold(routes, self.targets, self._edges)
         self._look_at_prices()
         self._close_unused_pools()
+        self.lobby.room()
         self.version = snapshot.version
         self.loaded_at = self.wall()
 
@@ -276,6 +297,8 @@ class Hall:
 
     def _serve(self, message: Granted, share: Share | None) -> None:
         """Who stood in line is told; what it does not take goes back to the queue."""
+        if self.lobby.granted(message):
+            return
         x = self._standing.pop(message.serial)
         self.lines[message.pool] -= 1
         x.waits_until = 0.0
@@ -290,12 +313,15 @@ class Hall:
         share = self._share(pool)
         if share is not None:
             self._tell_settled(share)
+            if share.unit == RUNS:
+                self._wanted[pool] = self.now() + _WANTED_S
         self.tell(Returned(pool, share.unused() if share is not None else 0, recalled=True))
 
     def report(self, serial: int) -> Reported:
         """How things stand."""
         now = self.now()
         samples = list(self.counters.samples())
+        samples += self.mirrors.samples()
         for model, route in self.routes.items():
             samples += route.counters.samples()
             left = route.retries.left(now)
@@ -313,6 +339,7 @@ class Hall:
             )
         waiting = sum(len(exchanges) for _, exchanges in self._waiting.values())
         waiting += sum(route.waiting for route in self.routes.values())
+        samples += self.lobby.samples()
         upstream = sum(pool.open for pool in self._pools.values())
         samples += (
             Sample("towplane_queued_requests", (), float(waiting)),
@@ -350,6 +377,7 @@ class Hall:
         now = self.swept_at = self.now()
         for x in tuple(self.exchanges):
             x.deadline_passed(now)
+        self.mirrors.sweep(now)
         if now - self._connections_swept_at < _CONNECTIONS_SWEEP_S:
             return
         self._connections_swept_at = now
@@ -376,6 +404,7 @@ class Hall:
 
     def close(self) -> None:
         """The time for draining is over: what still runs is cut off and accounted as it is."""
+        self.mirrors.close()
         self.turn.end()
         for connection in tuple(self.connections):
             connection.abort()
@@ -399,16 +428,20 @@ class Hall:
                 self._return_unused(share)
 
     def _limit_providers(self, limited: Iterable[ProviderInfo]) -> None:
+        limited = tuple(limited)
         limits = {provider.name: provider.limits for provider in limited}
+        engines = {provider.name for provider in limited if provider.is_engine}
         for name in limits.keys() - self.providers.keys():
             self.providers[name] = ProviderState()
         for name, provider in self.providers.items():
             found = limits.get(name)
             if found is None:
-                provider.account = None
+                provider.account = provider.capacity = None
                 continue
-            provider.account = self._account(f"provider/{name}", found, Budget())
+            account = provider.account = self._account(f"provider/{name}", found, Budget())
             self._update_account(f"provider/{name}", found, Budget())
+            shares = account.shares_at(self.wall()) if name in engines else ()
+            provider.capacity = next((one for one in shares if one.unit == RUNS), None)
 
     def _look_at_prices(self) -> None:
         """Policies that choose by price see the one in force, also of targets that nobody asks."""

@@ -14,10 +14,11 @@ from towplane.gateway.attempt import Attempt
 from towplane.gateway.claim import claim, is_denied, unclaim
 from towplane.gateway.exchange import DUE, GONE, GRANTED, LATE, Exchange
 from towplane.gateway.hedge import race
+from towplane.gateway.lobby import wait_for_room
 from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.relay import relay_failure
 from towplane.gateway.route import Decision, no_time, resolve, route, route_again, route_around
-from towplane.parts.errors import AtLimit, NoTarget, PlaneError
+from towplane.parts.errors import AtLimit, Full, NoTarget, PlaneError
 from towplane.tenants.events import Cause
 
 __all__ = ["walk"]
@@ -45,6 +46,8 @@ def walk(x: Exchange) -> Generator[None]:
             x.attempt = attempt = Attempt(x, decision)
             attempt.start()
             assert x.route is not None
+            if x.route.mirror is not None and x.attempts == 1:
+                x.route.mirror.reflect(x)
             if x.route.hedging is not None:
                 attempt = yield from race(x, attempt, x.route.hedging)
             while not attempt.is_over:
@@ -112,6 +115,8 @@ def _claim(x: Exchange, decision: Decision) -> Generator[None, None, Decision]:
 def _queue(x: Exchange, none: NoTarget, cause: Cause) -> Generator[None, None, Decision]:
     """Wait for a target that is only at its limit, as long as the route and the client allow."""
     assert x.route is not None
+    if isinstance(none, Full):
+        return (yield from wait_for_room(x, none, cause))
     until = x.route.waits_until(x.begun_at, x.ends_at)
     while isinstance(none, AtLimit) and x.hall.now() < until:
         limited = x.route.nearest_limit(x.hall.now())

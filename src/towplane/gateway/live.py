@@ -5,7 +5,8 @@ counts and its retry budget. Knows no request and no client.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from towplane.gateway.admit import Account, Short
 from towplane.gateway.counters import Edges, Histogram, RouteCounters
@@ -27,13 +28,19 @@ from towplane.providers.translation import prepare
 from towplane.routing.breaker import Breaker
 from towplane.routing.chooser import Chooser
 from towplane.routing.complexity.narrowing import complexity_of
+from towplane.routing.concurrency import AdaptiveLimit
 from towplane.routing.explain import Seen
 from towplane.routing.fallbacks import closed_by
 from towplane.routing.hedging import Hedging
 from towplane.routing.load import Load
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.roster import Roster, Seat
+from towplane.routing.shedding import Pace
 from towplane.routing.spec import Slo
+from towplane.tenants.leases import Share
+
+if TYPE_CHECKING:
+    from towplane.gateway.mirror import Mirror
 
 __all__ = ["ProviderState", "RouteState", "TargetState"]
 
@@ -47,8 +54,8 @@ class TargetState:
 
     __slots__ = ("_dated", "_heads", "_heads_for", "_limited", "_parked_until", "_relays",
                  "_throttles",
-                 "adapter", "attempts", "breaker", "credentials", "failures", "has_limits",
-                 "header_name", "host", "info", "load", "place", "pool",
+                 "adapter", "adaptive", "attempts", "breaker", "credentials", "failures",
+                 "has_limits", "header_name", "host", "info", "is_awaited", "load", "place", "pool",
                  "provider", "seconds", "ttft")  # fmt: skip
 
     def __init__(
@@ -68,11 +75,16 @@ class TargetState:
         self.attempts = 0
         self.failures = 0
         self._parked_until = 0.0
+        self.adaptive: AdaptiveLimit | None = None
+        """How many attempts it takes at once, where that is found out."""
+        self.is_awaited = False
+        """Somebody waits for it in the lobby: it is full for those who come later."""
         self.update(info)
 
     def update(self, info: TargetInfo) -> None:
         """The same target, described anew."""
         self.info = info
+        self._adapt(info)
         self.header_name = info.name.encode("ascii", "replace")
         self.adapter = adapter_of(info.adapter)
         self.place = Place(info.name, info.model, info.path, info.options)
@@ -87,6 +99,15 @@ class TargetState:
         self.has_limits = self.provider.account is not None or bool(self._throttles)
         """Whether there is something to look at before an attempt (`gateway.claim`)."""
 
+    def _adapt(self, info: TargetInfo) -> None:
+        adaptive = self.adaptive
+        if info.adapts_to_s is None:
+            self.adaptive = None
+        elif adaptive is None:
+            self.adaptive = AdaptiveLimit(info.adapts_to_s)
+        else:
+            adaptive.ttft_s = info.adapts_to_s
+
     @property
     def in_flight(self) -> int:
         """Attempts under way."""
@@ -99,8 +120,43 @@ class TargetState:
             and now >= self._parked_until
             and now >= self.provider.at_limit_until
             and self.breaker.admits(now)
+            and not self.is_awaited
+            and (self.adaptive is None or self.load.in_flight < self.adaptive.limit)
             and (self.credentials.only is not None or self._has_credential(now))
         )
+
+    @property
+    def capacity(self) -> Share | None:
+        """This worker's share of what it takes at once; None: it takes what comes, or finds out."""
+        return self.provider.capacity
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it takes only so many attempts at once."""
+        return self.adaptive is not None or self.provider.capacity is not None
+
+    def is_full(self, now: float) -> bool:
+        """Whether it has as many attempts as it takes, and is well otherwise."""
+        capacity, adaptive = self.provider.capacity, self.adaptive
+        has_room = (capacity is None or capacity.free > 0) and (
+            adaptive is None or self.load.in_flight < adaptive.limit
+        )
+        return (
+            not has_room
+            and self.info.state == "ready"
+            and now >= self._parked_until
+            and self.breaker.admits(now)
+        )
+
+    def heard_first(self, seconds: float, began_at: float, now: float) -> bool:
+        """A first token came after so long; whether it now takes more at once than before."""
+        adaptive, in_flight = self.adaptive, self.load.in_flight
+        if adaptive is None:
+            return False
+        grew = adaptive.observe(seconds, began_at=began_at, in_flight=in_flight, now=now)
+        if in_flight >= adaptive.limit:
+            self.load.suspect()
+        return grew
 
     def throttled_s(self, tokens: int, now: float) -> float:
         """Seconds until the provider would take an attempt of so many tokens; 0 as far as is known.
@@ -142,6 +198,8 @@ class TargetState:
             )
         if now < self._parked_until:
             return "asking to be left alone"
+        if self.is_full(now) or self.is_awaited:
+            return "as busy as it may be"
         if now < self.provider.at_limit_until:
             return "at its provider's limit"
         if not self._has_credential(now) and self.is_refused(now):
@@ -284,7 +342,7 @@ class TargetState:
 class ProviderState:
     """What the targets of one provider share in this worker."""
 
-    __slots__ = ("account", "at_limit_until", "credentials", "loads", "short")
+    __slots__ = ("account", "at_limit_until", "capacity", "credentials", "loads", "short")
 
     def __init__(self) -> None:
         self.credentials = CredentialPool()
@@ -292,6 +350,8 @@ class ProviderState:
         """This worker's shares of the limits that the document sets; None: it sets none."""
         self.at_limit_until = 0.0
         """Until when there are no units of those limits."""
+        self.capacity: Share | None = None
+        """Of an engine's replica: the share of what it takes at once."""
         self.short: Short | None = None
         """Which ones were missing last."""
         self.loads: dict[str, Load] = {}
@@ -312,16 +372,20 @@ class RouteState:
     """One route as this worker sees it."""
 
     __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
-                 "info", "retries", "scoring", "waiting")  # fmt: skip
+                 "info", "mirror", "pace", "retries", "scoring", "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
         hedge = info.spec.hedge
         self.hedging = Hedging(hedge) if hedge is not None else None
         """Second attempts before the first token; None: none."""
+        self.mirror: Mirror | None = None
+        """Sends some of its requests a second time, elsewhere; None: none."""
         self.chooser = Chooser(info.spec, ())
         self.waiting = 0
         """Requests that wait until some target is below its limit."""
+        self.pace = Pace()
+        """How long attempts at targets that take only so many are under way."""
         self.counters = RouteCounters(info.model, edges)
         self.scoring: Scoring | None = None
         """How its prompts are scored; None: they are not."""
@@ -370,7 +434,24 @@ class RouteState:
 
     def is_limited(self, now: float) -> bool:
         """Whether a target of its own would answer, were it not for a limit."""
-        return any(target.limited_s(now) > 0 for target in self.groups[0])
+        return any(target.limited_s(now) > 0 or target.is_full(now) for target in self.groups[0])
+
+    def each_target(self) -> Iterator[TargetState]:
+        """Those of all groups."""
+        return (target for group in self.groups for target in group)
+
+    def has_room(self, now: float) -> bool:
+        """Whether a target would take an attempt now, as far as this worker knows."""
+        for roster, group in zip(self.chooser.rosters, self.groups, strict=True):
+            barred = roster.barred(now)
+            for place, target in enumerate(group):
+                if place not in barred and not target.is_full(now):
+                    return True
+        return False
+
+    def slots(self) -> int:
+        """Attempts under way at targets that take only so many."""
+        return sum(target.in_flight for target in self.each_target() if target.is_bounded)
 
     def waits_until(self, begun_at: float, ends_at: float) -> float:
         """Until when a request may wait for a target; it may not if too many do already."""

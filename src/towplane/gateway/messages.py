@@ -77,6 +77,8 @@ class TargetInfo(msgspec.Struct, frozen=True):
     """None: it asks for none."""
     egress: EgressInfo = EgressInfo()
     prices: tuple[PricedFrom, ...] = ()
+    adapts_to_s: float | None = None
+    """How many attempts it takes at once is found out: first tokens shall come by then."""
     state: str = "ready"
     """ready, or a word that says why not: starting, draining, backing-off, crash-loop, failed."""
     reason: str = ""
@@ -86,10 +88,13 @@ class TargetInfo(msgspec.Struct, frozen=True):
 
 
 class ProviderInfo(msgspec.Struct, frozen=True):
-    """What a provider allows all workers together."""
+    """What a provider allows all workers together, or a replica of an engine takes."""
 
     name: str
     limits: Limits = Limits()
+    is_engine: bool = False
+    """A replica of an engine by its target's name, and what it takes at once: nothing is kept back
+    for higher priorities, as those wait before the others."""
 
 
 class Placed(msgspec.Struct, array_like=True, frozen=True):
@@ -111,6 +116,8 @@ class RouteInfo(msgspec.Struct, frozen=True):
     """Of each group, the reasons for which alone it is taken; none: any. Empty: of no group."""
     spec: RouteSpec = RouteSpec(targets=[])
     """As the document has it."""
+    shadow: "RouteInfo | None" = None
+    """How mirrored requests go; None: none are."""
     scorer: Trained | None = None
     """What its prompts are scored by, where that is a trained model."""
 

@@ -14,6 +14,7 @@ from towplane.gateway.exchange import Exchange
 from towplane.parts.errors import (
     AtLimit,
     Denied,
+    Full,
     NoCredential,
     NotAllowed,
     NoTarget,
@@ -25,6 +26,7 @@ from towplane.routing.chooser import Pick
 from towplane.routing.decisions import Decided
 from towplane.routing.demand import NOTHING
 from towplane.routing.fallbacks import ON_DEMAND, reason_of
+from towplane.routing.shedding import come_back_s, foretell
 from towplane.routing.spec import Reason
 from towplane.tenants.events import Cause
 
@@ -151,6 +153,10 @@ def _no_target(x: Exchange) -> NoTarget | NoCredential:
     whys = {f"{t.info.name} is {t.why_not(now)}" for t in states}
     waits = [t.usable_in_s(now) for t in states]
     say = f"No target of `{x.ask.model}` can answer now: {'; '.join(sorted(whys))}."
+    if any(t.is_full(now) for t in states):
+        wait_s = foretell(0, x.route.slots(), x.route.pace.mean_s)
+        after_s = come_back_s(wait_s or 0.0)
+        return Full(say, next_step="Try again.", reason="at-capacity", after_s=after_s)
     limited = [wait for t in states if (wait := t.limited_s(now)) > 0]
     if limited:
         return AtLimit(say, next_step="Try again.", reason="provider-limit", after_s=min(limited))

@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from towplane.document.plane import GatewaySpec, Plane
+from towplane.gateway.capacities import capacities, paces
 from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import (
     Listen,
@@ -15,6 +16,7 @@ from towplane.gateway.messages import (
     Snapshot,
     TargetInfo,
 )
+from towplane.gateway.mirror_accounts import mirror_accounts
 from towplane.gateway.price_lists import engine_entries, provider_entries, to_worker
 from towplane.providers.adapter import Credential
 from towplane.providers.endpoints import endpoint_of, kind_of
@@ -77,6 +79,8 @@ def make_snapshot(
     managed = provider_targets(plane, credentials, book, reveal=reveal, discovered=discovered)
     targets = {t.name: t for t in (*managed, *_engines(plane, replicas))}
     tenants, keys = in_force(tenants, keys, plane.routing)
+    mirrors = [(m, spec.mirror) for m, spec in plane.routing.items() if spec.mirror is not None]
+    more_tenants, more_keys = mirror_accounts(mirrors)
     return Snapshot(
         version=version,
         plane=plane.plane,
@@ -84,8 +88,8 @@ def make_snapshot(
         limits=gateway.limits,
         drain_s=gateway.drain_s,
         pepper=pepper,
-        tenants=tenants,
-        keys=keys,
+        tenants=(*tenants, *more_tenants),
+        keys=(*keys, *more_keys),
         targets=tuple(targets.values()),
         routes=tuple(
             replace(
@@ -95,10 +99,13 @@ def make_snapshot(
             for model, spec in plane.routing.items()
         ),
         access_log=plane.monitoring.access_log,
-        providers=tuple(
-            ProviderInfo(name, Limits(rpm=spec.rpm, tpm=spec.tpm, concurrency=spec.concurrency))
-            for name, provider in plane.providers.items()
-            if (spec := provider.limits) != ProviderLimits()
+        providers=(
+            *(
+                ProviderInfo(name, Limits(rpm=spec.rpm, tpm=spec.tpm, concurrency=spec.concurrency))
+                for name, provider in plane.providers.items()
+                if (spec := provider.limits) != ProviderLimits()
+            ),
+            *capacities(plane.routing, replicas),
         ),
     )
 
@@ -116,7 +123,8 @@ def provider_targets(
     wanted = {
         (spec.provider, spec.model or model): None
         for model, route in plane.routing.items()
-        for spec in (*route.targets, *(f for f in route.fallback if isinstance(f, TargetSpec)))
+        for spec in (*route.targets, *(f for f in route.fallback if isinstance(f, TargetSpec)),
+                     *_mirrored(route))  # fmt: skip
         if spec.provider is not None
     }
     targets = []
@@ -163,6 +171,7 @@ def _at(target: TargetInfo, address: Address) -> TargetInfo:
 
 
 def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo]:
+    adapting = paces(plane.routing)
     return [
         TargetInfo(
             name=replica.target,
@@ -173,6 +182,7 @@ def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo
             model=replica.model,
             credentials=_engine_key(replica),
             prices=to_worker(engine_entries(plane.engines[replica.engine].prices)),
+            adapts_to_s=adapting.get(replica.engine),
             state=replica.state if replica.port or replica.state != "ready" else "starting",
             reason=replica.reason,
         )
@@ -194,7 +204,38 @@ def _route(
         groups=tuple(places for places, _ in groups),
         on=tuple(on for _, on in groups) if any(on for _, on in groups) else (),
         spec=spec,
+        shadow=_shadow(plane, model, spec, replicas, discovered),
     )
+
+
+def _mirrored(spec: RouteSpec) -> tuple[TargetSpec, ...]:
+    """The target that mirrored requests go to, where it is named itself."""
+    to = spec.mirror.to if spec.mirror is not None else ""
+    return () if isinstance(to, str) else (to,)
+
+
+def _shadow(
+    plane: Plane,
+    model: str,
+    spec: RouteSpec,
+    replicas: Sequence[EngineReplica],
+    discovered: Discovered | None,
+) -> RouteInfo | None:
+    """How mirrored requests go: one attempt, by the other route's policy and patience."""
+    if spec.mirror is None:
+        return None
+    to = spec.mirror.to
+    if isinstance(to, str):
+        other, name = plane.routing[to], to
+        plain = RouteSpec(targets=other.targets, choose=other.choose, timeouts=other.timeouts)
+    else:
+        other, name = spec, model
+        plain = RouteSpec(targets=[to], timeouts=spec.timeouts)
+    plain = replace(
+        plain, drop_unsupported=other.drop_unsupported, reserve_output=other.reserve_output
+    )
+    places = _places(plane, name, plain.targets, replicas, discovered)
+    return RouteInfo(model=model, groups=(places,), spec=plain)
 
 
 def _groups(

@@ -31,7 +31,7 @@ LABELS: dict[str, tuple[str, ...]] = {
     "python": (),
     "outcome": ("ok", "cancelled", "refused", "rejected", "failed"),
     "slo": ("met", "missed", "none"),
-    "cause": ("first", "retry", "fallback", "reconnect", "hedge", "probe"),
+    "cause": ("first", "retry", "fallback", "reconnect", "hedge", "probe", "mirror"),
     "attempt": (
         "ok",
         "cancelled",
@@ -49,7 +49,10 @@ LABELS: dict[str, tuple[str, ...]] = {
     "usage": ("measured", "estimated"),
     "state": ("ready", "starting", "draining", "open", "down"),
     "credential": ("ready", "parked", "missing"),
+    "mirrored": ("sent", "dropped"),
     "side": ("client", "upstream"),
+    "priority": ("high", "standard", "low"),
+    "shed": ("at-capacity", "queue-full", "queue-timeout", "wait-too-long", "slo-out-of-reach"),
     "result": ("applied", "refused"),
     "signal": ("ttft", "itl", "total"),
     "reason": (
@@ -95,6 +98,11 @@ LABELS: dict[str, tuple[str, ...]] = {
         "no-target",
         "no-credential",
         "provider-limit",
+        "at-capacity",
+        "queue-full",
+        "queue-timeout",
+        "wait-too-long",
+        "slo-out-of-reach",
         "connections",
         "draining",
         "fault",
@@ -164,6 +172,12 @@ _FAMILIES = (
         "Attempts ended: what the plane sent upstream. Attempts ÷ requests is the amplification.",
         ("model", "target", "cause", "outcome"),
         sets=(("outcome", "attempt"),),
+    ),
+    Family(
+        "towplane_mirrored_total",
+        "counter",
+        "Requests drawn for mirroring: sent, or dropped because of load, budget or trouble.",
+        ("model", "mirrored"),
     ),
     Family(
         "towplane_refusals_total",
@@ -261,6 +275,29 @@ _FAMILIES = (
     ),
     # What is going on right now.
     Family("towplane_inflight_requests", "gauge", "Requests being answered right now.", ("model",)),
+    Family(
+        "towplane_queue_depth",
+        "gauge",
+        "Requests that wait for an engine that is full, by priority.",
+        ("priority",),
+    ),
+    Family(
+        "towplane_queue_wait_seconds",
+        "histogram",
+        "From a request received to the end of its wait for an engine that was full, however it "
+        "ended, by priority.",
+        ("priority",),
+        "seconds",
+        REQUEST_S,
+    ),
+    Family(
+        "towplane_shed_total",
+        "counter",
+        "Requests refused because engines were full, by priority and the word of "
+        "x-towplane-reason.",
+        ("model", "priority", "reason"),
+        sets=(("reason", "shed"),),
+    ),
     Family("towplane_queued_requests", "gauge", "Requests admitted that wait for a target."),
     Family(
         "towplane_connections",

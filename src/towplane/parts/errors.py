@@ -8,7 +8,7 @@
         Unavailable · Overloaded · RateLimited · QuotaExhausted · Denied · ServerError
         · ProtocolError · TimedOut · Rejected → ContextTooLong · Filtered
       Platform    the plane cannot do what it should
-        NoTarget → AtLimit · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument
+        NoTarget → AtLimit, Full · NoCredential · NotReady · NotRunning · OutOfSpace · BadDocument
         · Conflict · Unsupported
 
 `CODES` maps each code to its HTTP status and exit code; nothing else in the plane does.
@@ -212,6 +212,12 @@ class AtLimit(NoTarget):
     code = "at_limit"
 
 
+class Full(NoTarget):
+    """Every target that could answer has as many attempts under way as it takes."""
+
+    code = "full"
+
+
 class NoCredential(Platform):
     """Every credential of the provider is parked: refused, or not to be had."""
 
@@ -284,6 +290,7 @@ CODES: dict[str, tuple[int, int]] = {
     "no_target": (503, EXIT_WORLD),
     "no_credential": (502, EXIT_WORLD),
     "at_limit": (429, EXIT_WORLD),
+    "full": (503, EXIT_WORLD),
     "not_ready": (503, EXIT_WORLD),
     "not_running": (503, EXIT_WORLD),
     "out_of_space": (503, EXIT_WORLD),
