@@ -27,6 +27,7 @@ __all__ = [
     "ChangedProject",
     "ChangedTenant",
     "CredentialView",
+    "DiscoveryView",
     "DocumentError",
     "DocumentView",
     "Download",
@@ -143,6 +144,8 @@ class TargetView(Struct, kw_only=True):
     """The provider that it belongs to; empty: none."""
     model: str = ""
     """What the provider calls the model."""
+    address: str = ""
+    """Of several behind its provider, the one that it is, `HOST:PORT`; empty: there is only one."""
     parked_s: float | None = None
     """Seconds for which it asked to be left alone; None: it did not."""
     requests_left: int | None = None
@@ -222,6 +225,19 @@ class ProvisionedView(Struct, kw_only=True):
     source: str = ""
 
 
+class DiscoveryView(Struct, kw_only=True):
+    """Where the addresses behind a provider come from, and how that goes."""
+
+    source: str
+    """In words: `DNS vllm.default.svc`, `Kubernetes service vllm`."""
+    addresses: int
+    """Those that it names; others that only drain are not counted."""
+    heard_at: datetime | None = None
+    """When its last good answer came; None: none has."""
+    trouble: str = ""
+    """Why there has been no good answer since; what was known stays for `discover.keep`."""
+
+
 class ProviderView(Struct, kw_only=True):
     """One managed API or server."""
 
@@ -236,7 +252,10 @@ class ProviderView(Struct, kw_only=True):
     """`degraded`: some of its credentials or targets cannot be used; `down`: none can."""
     reason: str = ""
     targets: list[str] = []
-    """`PROVIDER/MODEL` of every route that uses it."""
+    """`PROVIDER/MODEL` of every route that uses it; behind many addresses
+    `PROVIDER/MODEL@HOST:PORT` of each."""
+    discovery: DiscoveryView | None = None
+    """None: it has one address, which the document says."""
     limits: ProviderLimitsView = field(default_factory=ProviderLimitsView)
     credentials: list[CredentialView] = []
     """Empty: it asks for none."""

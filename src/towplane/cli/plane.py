@@ -31,6 +31,7 @@ from towplane.cli.explanation import make_account, make_explanation
 from towplane.cli.front import Front
 from towplane.cli.price_book import PlanePriceBook
 from towplane.cli.price_view import price_views
+from towplane.controller.discovery import Discovery
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
@@ -42,6 +43,7 @@ from towplane.gateway.messages import Explain
 from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
+from towplane.routing.discovery.address import Address
 from towplane.tenants.windows import Account, Used
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ POLL_S = 0.1
 """How often the accounts are looked at for changes by other processes."""
 REPORT_S = 1.0
 _REPORTS_PER_LAG = 5
+_MOMENT_S = 0.05
 _COLLECT_AFTER = 20_000  # objects; a fold makes and frees that many
 
 _log = logging.getLogger("towplane.plane")
@@ -91,6 +94,14 @@ class RunningPlane:
             in_flight=self._in_flight,
             folder=path.parent,
         )
+        self.discovery = Discovery(
+            self.plane,
+            self._addresses_changed,
+            self.credentials.reveal,
+            in_flight=self._in_flight_at,
+            clock=front.clock,
+        )
+        self._is_pushing = False
 
     # Life
 
@@ -106,7 +117,9 @@ class RunningPlane:
             clock=self._clock,
         )
         self.fleet.keep_books(spent=self._spent, recover=self._books.recover)
-        await asyncio.gather(self.controller.start(), self.credentials.start())
+        await asyncio.gather(
+            self.controller.start(), self.credentials.start(), self.discovery.start()
+        )
         await opening
         self._push()
         await self.fleet.serving()
@@ -144,12 +157,14 @@ class RunningPlane:
 
         Also after a start that failed half-way.
         """
+        self._is_open = False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.stop(drain_s=self.plane.gateway.drain_s)
         if self._admin is not None:
             await self._admin.stop()
+        await self.discovery.stop()
         await self.controller.stop()
         if self._books is not None:
             await self._books.close()
@@ -187,6 +202,7 @@ class RunningPlane:
         check_certificates(new)
         await self.price_book.hold(new)
         self.credentials.hold(new, secrets)
+        await self.discovery.hold(new)
         self.plane = new
         self.document.applied(document)
         self.books.hold(new)
@@ -250,6 +266,7 @@ class RunningPlane:
                 reveal=self.credentials.reveal,
                 replicas=self.replicas,
                 book=self.price_book.current,
+                discovered=self.discovery.addresses(),
             )
         )
 
@@ -261,6 +278,25 @@ class RunningPlane:
         self.replicas = replicas
         if self._is_open:
             self._push()
+
+    def _addresses_changed(self) -> None:
+        """A rollout changes many, one after the other: those of a moment share a snapshot."""
+        if self._is_open and not self._is_pushing:
+            self._is_pushing = True
+            asyncio.get_running_loop().call_later(_MOMENT_S, self._push_addresses)
+
+    def _push_addresses(self) -> None:
+        self._is_pushing = False
+        self._push()
+
+    def _in_flight_at(self, provider: str, address: Address) -> int:
+        return sum(
+            seen.in_flight
+            for worker in self.fleet.workers
+            if worker.report is not None
+            for seen in worker.report.targets
+            if seen.name.startswith(f"{provider}/") and seen.name.endswith(f"@{address.name}")
+        )
 
     def _in_flight(self, target: str) -> int:
         return sum(

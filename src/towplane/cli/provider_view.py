@@ -1,11 +1,12 @@
 """The providers of a plane drawn as the structs of `api.views`. Pure: values in, values out."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Literal
 
 from towplane.api.views import (
     CredentialView,
+    DiscoveryView,
     ProviderLimitsView,
     ProviderView,
     ProvisionedView,
@@ -18,16 +19,22 @@ from towplane.gateway.snapshot import provider_targets
 from towplane.providers.credentials import CredentialState, open_credentials
 from towplane.providers.endpoints import endpoint_of, kind_of
 from towplane.providers.spec import ProviderSpec, Provisioned
+from towplane.routing.discovery.standing import Standing
 
-__all__ = ["provider_views", "wanted_providers"]
+__all__ = ["discovery_view", "provider_views", "wanted_providers"]
 
 States = Callable[[str], Sequence[CredentialState]]
 
 
 def provider_views(
-    plane: Plane, targets: Sequence[TargetView], fleet: Fleet, states: States
+    plane: Plane,
+    targets: Sequence[TargetView],
+    fleet: Fleet,
+    states: States,
+    discovered: Mapping[str, DiscoveryView],
 ) -> list[ProviderView]:
-    """As they stand in the running plane; `states` are those of the plane process."""
+    """As they stand in the running plane; `states` are those of the plane process, `discovered`
+    holds the providers behind many addresses."""
     reports = [
         report
         for worker in fleet.workers
@@ -41,8 +48,18 @@ def provider_views(
             _credential(state, [report for report in reports if report.name == state.name])
             for state in states(name)
         ]
-        found.append(_provider(name, spec, own, credentials))
+        found.append(_provider(name, spec, own, credentials, discovered.get(name)))
     return found
+
+
+def discovery_view(source: str, standing: Standing, wall_of: float) -> DiscoveryView:
+    """How the addresses of a provider stand; `wall_of` dates a monotonic time."""
+    return DiscoveryView(
+        source=source,
+        addresses=len(standing.named),
+        heard_at=_moment(None if standing.heard_at is None else standing.heard_at + wall_of),
+        trouble=standing.trouble,
+    )
 
 
 def wanted_providers(plane: Plane) -> list[ProviderView]:
@@ -66,8 +83,9 @@ def _provider(
     spec: ProviderSpec,
     targets: Sequence[TargetView],
     credentials: list[CredentialView],
+    discovery: DiscoveryView | None = None,
 ) -> ProviderView:
-    state, reason = _judge(targets, credentials)
+    state, reason = _judge(targets, credentials, discovery)
     limits = spec.limits
     return ProviderView(
         name=name,
@@ -78,6 +96,7 @@ def _provider(
         state=state,
         reason=reason,
         targets=[target.name for target in targets],
+        discovery=discovery,
         limits=ProviderLimitsView(rpm=limits.rpm, tpm=limits.tpm, concurrency=limits.concurrency),
         credentials=credentials,
         provisioned=[_provisioned(one) for one in spec.provisioned],
@@ -85,18 +104,25 @@ def _provider(
 
 
 def _judge(
-    targets: Sequence[TargetView], credentials: Sequence[CredentialView]
+    targets: Sequence[TargetView],
+    credentials: Sequence[CredentialView],
+    discovery: DiscoveryView | None,
 ) -> tuple[Literal["ready", "degraded", "down", "unused"], str]:
-    """The worst that can be said of it, and why."""
+    """The worst that can be said of it, and why. An address that starts or drains is no fault."""
     unwell = [f"{one.name} is {one.state}: {one.reason}" for one in credentials if _is_unwell(one)]
     if credentials and len(unwell) == len(credentials):
         return "down", unwell[0]
+    if discovery is not None:
+        unwell += [f"{discovery.source}: {discovery.trouble}"] if discovery.trouble else []
+        if not targets and not discovery.addresses:
+            return "down", unwell[-1] if unwell else f"{discovery.source} names no address"
     if not targets:
         return "unused", "no route uses it"
-    broken = [target for target in targets if target.state != "ready"]
+    expected = {"ready", *(("starting", "draining") if discovery is not None else ())}
+    broken = [target for target in targets if target.state not in expected]
     unwell += [f"{target.name} is {target.state}: {target.reason}" for target in broken]
-    if len(broken) == len(targets):
-        return "down", unwell[-1]
+    if not any(target.state == "ready" for target in targets):
+        return "down", unwell[-1] if unwell else "none of its addresses is ready"
     return ("degraded", unwell[0]) if unwell else ("ready", "")
 
 

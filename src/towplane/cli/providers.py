@@ -105,6 +105,7 @@ def status(file: File = DEFAULT_FILE, json: Json = False) -> int:
         empty="the document has no providers",
     )
     output.lines("")
+    _sources(output, rows, datetime.now(UTC))
     _credentials(output, rows, datetime.now(UTC))
     return EXIT_DONE if is_well else EXIT_NO
 
@@ -138,6 +139,22 @@ def _targets(output: Output, rows: "Sequence[TargetView]") -> None:
         ],
         empty="no route uses a provider",
     )
+
+
+def _sources(output: Output, rows: "Sequence[ProviderView]", at: "datetime") -> None:
+    """Where the addresses of providers that have many come from."""
+    from towplane.console import words
+
+    found = [(each.name, each.discovery) for each in rows if each.discovery is not None]
+    if found:
+        output.table(
+            ["provider", "addresses from", "named", "last answer", "trouble"],
+            [
+                [name, one.source, one.addresses, words.ago(one.heard_at, at), one.trouble or None]
+                for name, one in found
+            ],
+        )
+        output.lines("")
 
 
 _HEALTH = ("attempts", "success", "TTFT p50", "TTFT p95", "latency p50", "latency p95")

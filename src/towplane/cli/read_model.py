@@ -1,5 +1,6 @@
 """The running plane drawn as the structs of `api.views`. Pure: values in, values out."""
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from towplane.api.views import (
     WorkerView,
 )
 from towplane.cli.engine_view import engine_view
-from towplane.cli.provider_view import provider_views
+from towplane.cli.provider_view import discovery_view, provider_views
 from towplane.controller.status import ReplicaStatus
 from towplane.document.load import Document
 from towplane.document.plane import Plane
@@ -27,7 +28,7 @@ from towplane.document.problems import DocumentError as Refusal
 from towplane.gateway.fleet import Fleet, WorkerStatus
 from towplane.gateway.messages import TargetInfo
 from towplane.gateway.price_lists import unpriced_targets
-from towplane.gateway.snapshot import provider_targets
+from towplane.gateway.snapshot import Discovered, provider_targets
 from towplane.parts.errors import PlaneError
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.tenants.ledger import FoldResult
@@ -131,7 +132,10 @@ def make_status(
 ) -> PlaneStatus:
     """The plane as it stands."""
     plane = running.plane
-    targets = _targets(plane, replicas, running.fleet)
+    standings = running.discovery.standings()
+    addresses = {name: standing.addresses for name, (_, standing) in standings.items()}
+    targets = _targets(plane, replicas, running.fleet, addresses)
+    wall_of = time.time() - time.monotonic()
     return PlaneStatus(
         plane=plane.plane,
         tier=plane.tier,
@@ -143,7 +147,16 @@ def make_status(
         pid=running.pid,
         workers=[_worker(worker) for worker in running.fleet.workers],
         engines=[engine_view(replica) for replica in replicas],
-        providers=provider_views(plane, targets, running.fleet, running.credentials.states),
+        providers=provider_views(
+            plane,
+            targets,
+            running.fleet,
+            running.credentials.states,
+            {
+                name: discovery_view(source, standing, wall_of)
+                for name, (source, standing) in standings.items()
+            },
+        ),
         targets=targets,
         routes=[route_view(model, spec) for model, spec in plane.routing.items()],
         ledger=running.books.view(),
@@ -192,8 +205,11 @@ def _worker(worker: WorkerStatus) -> WorkerView:
     )
 
 
-def _targets(plane: Plane, replicas: tuple[ReplicaStatus, ...], fleet: Fleet) -> list[TargetView]:
-    views = [_provider_target(plane, info) for info in provider_targets(plane, {})]
+def _targets(
+    plane: Plane, replicas: tuple[ReplicaStatus, ...], fleet: Fleet, addresses: Discovered
+) -> list[TargetView]:
+    managed = provider_targets(plane, {}, discovered=addresses)
+    views = [_provider_target(plane, info) for info in managed]
     views += [_replica_target(plane, replica) for replica in replicas]
     for view in views:
         seen = [
@@ -222,13 +238,17 @@ def _least(heard: Iterable[int | None]) -> int | None:
 
 
 def _provider_target(plane: Plane, info: TargetInfo) -> TargetView:
+    states: dict[str, TargetState] = {"starting": "starting", "draining": "draining"}
+    name = f"{info.provider}/{info.model}"
     return TargetView(
         name=info.name,
         kind="provider",
-        state="ready",
-        routes=_routes_of(plane, info.name),
+        state=states.get(info.state, "ready"),
+        reason=info.reason,
+        routes=_routes_of(plane, name),
         provider=info.provider,
         model=info.model,
+        address=info.name.removeprefix(name).removeprefix("@"),
     )
 
 

@@ -155,7 +155,13 @@ def _cause(cause: str) -> str:
 
 
 def _say_target(name: str, targets: "list[TargetView]") -> str:
-    """A target or an engine, with its state where it is not ready."""
+    """A target or an engine, with its state where it is not ready; a provider's model behind many
+    addresses, with how many there are in each state."""
+    spread = [one.state for one in targets if one.address and name == f"{one.provider}/{one.model}"]
+    if spread:
+        counts = {state: spread.count(state) for state in sorted(set(spread))}
+        said = ", ".join(f"{count} {state}" for state, count in counts.items())
+        return f"{name} ({said} of {len(spread)})" if len(counts) > 1 else f"{name} ({said})"
     states = {
         target.state
         for target in targets

@@ -173,7 +173,8 @@ def _prices_of(plane: "Plane", book: "PriceBook") -> "PricesOf":
         if found is None:
             name = target.partition("/")[0]
             engine = plane.engines.get(name)
-            if name in plane.providers and target == f"{name}/{model}":
+            # Behind many addresses a target is PROVIDER/MODEL@HOST:PORT.
+            if name in plane.providers and f"{target}@".startswith(f"{name}/{model}@"):
                 found = provider_entries(plane, name, model, book)
             else:
                 found = engine_entries(engine.prices) if engine is not None else ()

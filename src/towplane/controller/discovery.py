@@ -59,21 +59,14 @@ class Discovery:
 
     async def start(self) -> None:
         """Open every source; returns when each has said something, or after `FIRST_S`."""
-        self.apply(self._plane)
         self._looking = asyncio.get_running_loop().create_task(self._look())
-        first = [each.said.wait() for each in self._followed.values()]
-        if first:
-            try:
-                async with asyncio.timeout(FIRST_S):
-                    await asyncio.gather(*first)
-            except TimeoutError:
-                _log.warning("not every source of addresses has answered yet")
+        await self.hold(self._plane)
 
-    def apply(self, plane: Plane) -> None:
-        """Follow the sources of this document from now on."""
+    async def hold(self, plane: Plane) -> None:
+        """Follow the sources of this document. Returns when new ones have said something, or after
+        `FIRST_S`; those that are no longer wanted go only then."""
         wanted = {name: asked for name, spec in plane.providers.items() if (asked := _asked(spec))}
-        for name in self._followed.keys() - wanted.keys():
-            self._followed.pop(name).stop()
+        first = []
         for name, asked in wanted.items():
             old = self._followed.get(name)
             if old is not None and old.asked == asked:
@@ -83,6 +76,15 @@ class Discovery:
                 old.stop()
                 standing = old.standing
             self._followed[name] = self._follow(name, asked, standing)
+            first.append(self._followed[name].said.wait())
+        if first:
+            try:
+                async with asyncio.timeout(FIRST_S):
+                    await asyncio.gather(*first)
+            except TimeoutError:
+                _log.warning("not every source of addresses has answered yet")
+        for name in self._followed.keys() - wanted.keys():
+            self._followed.pop(name).stop()
 
     async def stop(self) -> None:
         """End every task."""
