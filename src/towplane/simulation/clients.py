@@ -176,11 +176,16 @@ class Users(OpenLoop):
     ) -> None:
         super().__init__(line, tally, agenda, manners, rng)
         self._think_s = think_s
+        self._is_closed = False
         self._thinking = [Random(f"{number}:{rng.random()}") for number in range(count)]
         """One for each, so that how long one thinks does not hang on when others are answered."""
         for number in range(count):
             user = User(number, turns_of(number))
             agenda.at(ramp_s * number / count, self._next, user)
+
+    def close(self) -> None:
+        """Nobody asks anything new."""
+        self._is_closed = True
 
     def goes_on(self, user: User, now: float) -> None:
         """It thinks for a while."""
@@ -191,8 +196,8 @@ class Users(OpenLoop):
 
     def _next(self, now: float, user: object) -> None:
         assert isinstance(user, User)
-        arrival = next(user.turns, None)
-        if arrival is None:
+        if self._is_closed:
             return
+        arrival = next(user.turns)
         self._tally.asked(arrival.tenant, now)
         self._ask(arrival, now, user)

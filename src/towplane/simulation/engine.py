@@ -312,6 +312,9 @@ class Engine:
                 work.held = blocks
             if work.first_at < 0:
                 work.first_at = now
+                self._sink.began(work, now)
+                if work.stage == OVER:
+                    continue
             more = work.output - work.made - 1
             work.joined = steps
             work.stage = RUNNING

@@ -30,6 +30,7 @@ from towplane.simulation.arrival import Arrival
 from towplane.simulation.tally import Tally
 from towplane.simulation.target import Target
 from towplane.simulation.work import OVER, Work
+from towplane.simulation.workloads import mixed
 
 __all__ = ["Client", "Ended", "Line", "Placing", "Request"]
 
@@ -112,6 +113,7 @@ class Line:
         self.groups = [[placing.target for placing in group] for group in groups]
         self.chooser = Chooser(spec, [_roster(group) for group in groups], turn=turn)
         self.retries = RetryBudget(spec.retries)
+        self.retries_denied = 0
         self.tally = tally
         self.clients: Ended
         self._agenda = agenda
@@ -132,6 +134,7 @@ class Line:
             demand = Demand(
                 arrival.tokens, arrival.limit or self._reserve, arrival.tenant, arrival.session,
                 arrival.prefix, arrival.blocks, arrival.adapter, arrival.score, arrival.priority,
+                mixed(self.tally.requests),
             )  # fmt: skip
         request = Request(arrival, demand, now + self._total_s, client)
         if client is not None:
@@ -160,11 +163,17 @@ class Line:
 
     # What servers say (`simulation.work.Sink`)
 
+    def began(self, work: Work, now: float) -> None:
+        """A first token came."""
+        target: Target = work.target  # type: ignore[assignment]
+        target.load.answers(work.queued, now - work.began_at, now)
+        work.queued = 0
+
     def answered(self, work: Work, now: float) -> None:
         """An answer is whole."""
         target: Target = work.target  # type: ignore[assignment]
         del self._open[work]
-        target.load.ended()
+        target.load.ended(work.queued)
         target.breaker.succeeded(now)
         arrival = work.arrival
         target.answers += 1
@@ -186,7 +195,7 @@ class Line:
         """An attempt came to nothing."""
         target = self._target_of(work)
         self._open.pop(work, None)
-        target.load.ended()
+        target.load.ended(work.queued)
         target.failures += 1
         work.stage = OVER
         troubles = self.tally.troubles
@@ -204,11 +213,14 @@ class Line:
 
     def _attempt(self, request: Request, pick: Pick, cause: str, now: float) -> None:
         target = self.groups[pick.group][pick.place]
+        queued = 0
         if self._wants:
-            self.chooser.began(pick.group, pick.place, request.demand, now)
-        self._send(request, target, cause, now)
+            queued = self.chooser.began(pick.group, pick.place, request.demand, now)
+        self._send(request, target, cause, now, queued)
 
-    def _send(self, request: Request, target: Target, cause: str, now: float) -> None:
+    def _send(
+        self, request: Request, target: Target, cause: str, now: float, queued: int = 0
+    ) -> None:
         request.attempts += 1
         tally = self.tally
         tally.attempts += 1
@@ -216,11 +228,12 @@ class Line:
         causes[cause] = causes.get(cause, 0) + 1
         tally.bin(now).attempts += 1
         target.attempts += 1
-        target.load.began()
+        target.load.began(queued)
         if target.breaker.state != "closed":
             target.breaker.started()
             target.load.suspect()
         work = Work(request.arrival, request, target, now)
+        work.queued = queued
         request.work = work
         self._open[work] = None
         target.server.offer(work, now)
@@ -233,7 +246,7 @@ class Line:
             return False
         pick = self.chooser.pick(request.demand, request.tried, now)
         if pick is not None:
-            if not self.retries.take(now):
+            if not self._may_retry(now):
                 return False
             self._attempt(request, pick, "fallback" if pick.group else "retry", now)
             return True
@@ -247,10 +260,16 @@ class Line:
             left_s=request.ends_at - now,
             random=self._rng.random(),
         )
-        if wait_s is None or not self.retries.take(now):
+        if wait_s is None or not self._may_retry(now):
             return False
         self._agenda.at(now + wait_s, self._send_late, (request, target))
         return True
+
+    def _may_retry(self, now: float) -> bool:
+        if self.retries.take(now):
+            return True
+        self.retries_denied += 1
+        return False
 
     def _send_late(self, now: float, what: object) -> None:
         request, target = what  # type: ignore[misc]
@@ -316,7 +335,7 @@ class Line:
     def _break_off(self, work: Work, now: float) -> None:
         del self._open[work]
         target = self._target_of(work)
-        target.load.ended()
+        target.load.ended(work.queued)
         target.server.cancel(work)
 
     @staticmethod

@@ -151,6 +151,9 @@ class Provider:
         if work.stage == OVER or self.is_hung:
             return
         work.first_at = now
+        self._sink.began(work, now)
+        if work.stage == OVER:
+            return
         self._agenda.at(now + rest_s, self._end, work)
 
     def _end(self, now: float, work: object) -> None:

@@ -35,7 +35,7 @@ class Bin:
 class Tally:
     """Of one run."""
 
-    __slots__ = ("_bin_s", "_itl_s", "_total_s", "_ttft_s", "answers", "asks", "attempts", "bins",
+    __slots__ = ("_after", "_bin_s", "_itl_s", "_total_s", "_ttft_s", "answers", "asks", "attempts", "bins",
                  "cached", "causes", "failed", "gave_up", "good", "input", "itl", "nanousd",
                  "output", "refused", "requests", "since", "tenants", "total", "troubles", "ttft",
                  "until")  # fmt: skip
@@ -57,12 +57,13 @@ class Tally:
         """Failed attempts by the word for the failure."""
         self.tenants: dict[str, Share] = {}
         self.bins = [Bin() for _ in range(bins)]
+        self._after = Bin()
 
     def bin(self, now: float) -> Bin:
-        """The stretch that holds `now`; what is after the end counts to the last."""
+        """The stretch that holds `now`; what comes after the end is in none."""
         place = int(now / self._bin_s)
         bins = self.bins
-        return bins[place] if place < len(bins) else bins[-1]
+        return bins[place] if place < len(bins) else self._after
 
     def asked(self, tenant: str, now: float) -> None:
         """A client wants something."""

@@ -14,8 +14,8 @@ class Work:
     """What a target is asked to do. The target keeps its notes on it here too."""
 
     __slots__ = ("arrival", "began_at", "cached", "finish", "first_at", "held",
-                 "is_gone", "joined", "left", "made", "output", "private", "request", "stage",
-                 "target", "tokens")  # fmt: skip
+                 "is_gone", "joined", "left", "made", "output", "private", "queued", "request",
+                 "stage", "target", "tokens")  # fmt: skip
 
     def __init__(self, arrival: "Arrival", request: object, target: object, now: float) -> None:
         self.arrival = arrival
@@ -30,6 +30,8 @@ class Work:
         """Nobody waits for it any more."""
         self.cached = 0
         """Input tokens found in the prefix cache."""
+        self.queued = 0
+        """Prompt tokens that the policy believes the target must compute (`Load.queued`)."""
         # An engine's notes
         self.stage = WAITING
         self.left = 0
@@ -48,6 +50,10 @@ class Work:
 
 class Sink(Protocol):
     """Who hears what becomes of works."""
+
+    def began(self, work: Work, now: float) -> None:
+        """Its first token came."""
+        ...
 
     def answered(self, work: Work, now: float) -> None:
         """Its answer is whole."""
