@@ -31,6 +31,7 @@ from towplane.cli.explanation import make_account, make_explanation
 from towplane.cli.front import Front
 from towplane.cli.price_book import PlanePriceBook
 from towplane.cli.price_view import price_views
+from towplane.cli.scorers import load_scorers
 from towplane.controller.discovery import Discovery
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
@@ -79,6 +80,7 @@ class RunningPlane:
         self.credentials = PlaneCredentials(
             self.plane, front.secrets, self._credentials_changed, front.clock
         )
+        self._scorers = load_scorers(self.plane)
         self.price_book = PlanePriceBook(self.data_dir, self._push, front.clock)
         self._books: PlaneBooks | None = None
         self.replicas: tuple[ReplicaStatus, ...] = ()
@@ -200,10 +202,12 @@ class RunningPlane:
             )
         secrets = await asyncio.to_thread(resolve_secrets, document, os.environ)
         check_certificates(new)
+        scorers = load_scorers(new)
         await self.price_book.hold(new)
         self.credentials.hold(new, secrets)
         await self.discovery.hold(new)
         self.plane = new
+        self._scorers = scorers
         self.document.applied(document)
         self.books.hold(new)
         self.controller.apply(new)
@@ -267,6 +271,7 @@ class RunningPlane:
                 replicas=self.replicas,
                 book=self.price_book.current,
                 discovered=self.discovery.addresses(),
+                scorers=self._scorers,
             )
         )
 

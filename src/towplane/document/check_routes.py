@@ -5,6 +5,7 @@ Pure, as `document.check`, which composes it.
 
 from collections.abc import Iterable, Iterator
 
+from towplane.document.check_complexity import check_complexity
 from towplane.document.finding import Finding, check_known, say_name
 from towplane.document.plane import Plane
 from towplane.document.problems import Place
@@ -45,6 +46,7 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
         what = "a breaker stays open longer than its longest"
         yield Finding(place=(*place, "breaker", "longest"), what=what)
     yield from _check_resilience(place, route)
+    yield from check_complexity(place, route)
 
 
 def _check_resilience(place: Place, route: RouteSpec) -> Iterator[Finding]:

@@ -5,11 +5,11 @@ bar places for one request; one that would leave nobody is passed over, so that 
 turns into a refusal. The gateway and the simulator choose by this same code.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from towplane.routing.demand import Demand, Want
-from towplane.routing.narrowings import narrowings_of
+from towplane.routing.narrowings import Narrowing, narrowings_of
 from towplane.routing.policies import POLICIES
 from towplane.routing.policies.policy import Choice
 from towplane.routing.roster import Roster
@@ -109,7 +109,10 @@ class Chooser:
         roster = self.rosters[pick.group]
         if not pick.rivals:
             alone = len(roster) == 1 and not tried
-            return Choice(pick.place, "the only target" if alone else "the only usable target")
+            reason = "the only target" if alone else "the only usable target"
+            if self.passed_over(pick.group, demand, now) and not tried:
+                reason = "the only target that is left"
+            return Choice(pick.place, reason)
         barred = self._barred(roster, demand, tried, now)
         return self._policies[pick.group].weigh(demand, barred, turn, now)
 
@@ -128,7 +131,7 @@ class Chooser:
         for narrowing in self._narrowings:
             more = set(narrowing.bars(roster, demand, now)) - barred
             if more and len(barred | more) < len(roster):
-                found |= dict.fromkeys(more, narrowing.name)
+                found |= dict.fromkeys(more, _say(narrowing, demand))
                 barred |= more
         return found
 
@@ -150,3 +153,9 @@ class Chooser:
                 if len(wider) < len(roster):
                     barred = wider
         return barred
+
+
+def _say(narrowing: Narrowing, demand: Demand) -> str:
+    """Why, for one demand, as exactly as it can be said."""
+    say: Callable[[Demand], str] | None = getattr(narrowing, "say", None)
+    return narrowing.name if say is None else say(demand)
