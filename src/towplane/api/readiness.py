@@ -48,7 +48,7 @@ def _route(
 ) -> RouteReadiness:
     names = _reachable(route, routes)
     found = [target for target in targets.values() if _stands_for(target, names)]
-    if any(target.kind == "provider" or target.state == "ready" for target in found):
+    if any(_is_somewhere(target) for target in found):
         return RouteReadiness(ready=True)
     said = [f"{t.name} is {t.state}" + (f" ({t.reason})" if t.reason else "") for t in found]
     return RouteReadiness(ready=False, reason="; ".join(said) or "it has no target")
@@ -70,6 +70,15 @@ def _reachable(route: RouteView, routes: dict[str, RouteView]) -> list[str]:
 
 
 def _stands_for(target: TargetView, names: list[str]) -> bool:
-    """A route names a provider's model, or an engine, whose replicas are `ENGINE/NUMBER`."""
-    engine = target.name.rpartition("/")[0]
-    return target.name in names or (target.kind == "engine" and engine in names)
+    """A route names a provider's model, which may stand for many addresses, or an engine, whose
+    replicas are `ENGINE/NUMBER`."""
+    if target.kind == "engine":
+        return target.name in names or target.name.rpartition("/")[0] in names
+    return target.name.removesuffix(f"@{target.address}") in names
+
+
+def _is_somewhere(target: TargetView) -> bool:
+    """Whether a request may go there, whatever a breaker says of a provider."""
+    if target.kind == "provider":
+        return target.state not in ("starting", "draining")
+    return target.state == "ready"

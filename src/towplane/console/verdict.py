@@ -99,13 +99,15 @@ def _targets(status: PlaneStatus) -> list[Concern]:
 
 
 def _providers(status: PlaneStatus) -> list[Concern]:
-    """One line for each provider that refuses its credentials or fails; its targets' breakers have
-    lines of their own."""
+    """One line for each provider that refuses its credentials, fails, or of which nobody says where
+    it is; its targets' breakers have lines of their own."""
     found = []
     for provider in status.providers:
         refused = [one for one in provider.credentials if one.state != "ready"]
         said = [f"{refused[0].name} is {refused[0].state}: {refused[0].reason}"] if refused else []
         is_bad = bool(refused) and len(refused) == len(provider.credentials)
+        if provider.discovery is not None and provider.discovery.trouble:
+            said.append(f"{provider.discovery.source}: {provider.discovery.trouble}")
         health = provider.health
         if (
             health is not None
