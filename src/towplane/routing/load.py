@@ -24,7 +24,7 @@ Price = tuple[int, int, int]
 class Load:
     """The load of one target."""
 
-    __slots__ = ("_listed", "in_flight", "latency", "name", "price", "queued")
+    __slots__ = ("_listed", "came_at", "in_flight", "latency", "name", "price", "queued")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,6 +37,8 @@ class Load:
         """Seconds to the first token of a stream, or to the end of an answer in one piece."""
         self.price: Price | None = None
         """What it costs now; None: unknown."""
+        self.came_at = 0.0
+        """When it came, or came back, after others had served for a while; 0: it was always there."""
         self._listed: list[tuple[Roster, int]] = []
 
     def began(self, work: int = 0) -> None:
@@ -82,6 +84,12 @@ class Load:
         """
         for roster, place in self._listed:
             roster.suspects.add(place)
+
+    def returned(self, now: float) -> None:
+        """It may be chosen again after it could not, or is new among those that serve."""
+        self.came_at = now
+        for roster, place in self._listed:
+            roster.newcomers[place] = now
 
     def enter(self, roster: "Roster", place: int) -> None:
         """It stands in this roster from now on."""

@@ -10,7 +10,9 @@ from typing import Protocol
 
 from towplane.routing.complexity.narrowing import ByComplexity, complexity_of
 from towplane.routing.demand import Demand, Want
+from towplane.routing.outliers import LeaveOutliers
 from towplane.routing.roster import Roster
+from towplane.routing.slow_start import SlowStart
 from towplane.routing.spec import RouteSpec
 from towplane.routing.splits import SplitNarrowing
 
@@ -37,4 +39,8 @@ def narrowings_of(spec: RouteSpec) -> tuple[Narrowing, ...]:
         found.append(ByComplexity(complexity))
     if spec.split is not None:
         found.append(SplitNarrowing(spec.split))
+    if spec.slow_start_s is not None:
+        found.append(SlowStart(spec.slow_start_s))
+    if spec.outliers is not None:
+        found.append(LeaveOutliers())
     return tuple(found)

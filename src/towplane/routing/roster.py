@@ -32,8 +32,8 @@ class Seat(NamedTuple):
 class Roster:
     """One group of targets."""
 
-    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "names", "parked", "places",
-                 "seats", "suspects", "watchers", "weights")  # fmt: skip
+    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "names", "newcomers", "outliers",
+                 "parked", "places", "seats", "suspects", "watchers", "weights")  # fmt: skip
 
     def __init__(self, seats: Sequence[Seat], is_usable: Callable[[int, float], bool]) -> None:
         """`is_usable` says of a place and a time whether it may be chosen."""
@@ -52,6 +52,12 @@ class Roster:
         in lists of their own, so that choosing computes nothing for each target."""
         self.suspects = set(range(len(seats)))
         self._is_usable = is_usable
+        self.outliers: dict[int, float] = {}
+        """The places that are left out, and until when (`routing.outliers`)."""
+        self.newcomers = {
+            place: load.came_at for place, load in enumerate(self.loads) if load.came_at
+        }
+        """The places whose target came, or came back, and when (`routing.slow_start`)."""
         for place, load in enumerate(self.loads):
             load.enter(self, place)
 
