@@ -11,6 +11,7 @@ when all have ended, nothing is in flight and nothing is queued.
 from typing import TYPE_CHECKING
 
 from towplane.routing.latency import PeakEwma
+from towplane.routing.signals import Signals
 
 if TYPE_CHECKING:
     from towplane.routing.roster import Roster
@@ -24,7 +25,8 @@ Price = tuple[int, int, int]
 class Load:
     """The load of one target."""
 
-    __slots__ = ("_listed", "came_at", "in_flight", "latency", "name", "price", "queued")
+    __slots__ = ("_in_flight_then", "_listed", "came_at", "in_flight", "latency", "name", "price",
+                 "queued", "signals")  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,6 +41,10 @@ class Load:
         """What it costs now; None: unknown."""
         self.came_at = 0.0
         """When it came, or came back, after others had served for a while; 0: it was always there."""
+        self.signals: Signals | None = None
+        """What its engine said last; ask `known`, which looks at its age."""
+        self._in_flight_then = 0
+        """Attempts under way when it said so."""
         self._listed: list[tuple[Roster, int]] = []
 
     def began(self, work: int = 0) -> None:
@@ -70,6 +76,22 @@ class Load:
         if price != self.price:
             self.price = price
             self.changed()
+
+    def told(self, signals: Signals) -> None:
+        """Its engine has said something new of itself."""
+        self.signals = signals
+        self._in_flight_then = self.in_flight
+        self.changed()
+
+    def known(self, now: float) -> Signals | None:
+        """What its engine says, as long as that may be believed."""
+        signals = self.signals
+        return signals if signals is not None and signals.is_fresh(now) else None
+
+    def sent_since(self) -> int:
+        """Attempts more than when its engine spoke: it does not know of them, so they count on top
+        of what it said, or all workers would rush to an engine that was idle a second ago."""
+        return max(0, self.in_flight - self._in_flight_then)
 
     def changed(self) -> None:
         """Something that is said of it here is different: those who watch look again."""

@@ -4,35 +4,26 @@ The server answers `/metrics` between two decodes, so a busy one answers late an
 """
 
 from towplane.engines.adapter import Answer, Ask, Probe, Vitals
+from towplane.engines.signals import TABLES, read_page
 
 __all__ = ["SIGNALS", "VITALS"]
 
+_TABLE = TABLES["llama.cpp"]
 SIGNALS = {
-    "running": "llamacpp:requests_processing",
-    "waiting": "llamacpp:requests_deferred",
-    "progress": "llamacpp:n_decode_total",
+    "running": _TABLE.running[0],
+    "waiting": _TABLE.waiting[0],
+    "progress": _TABLE.heartbeat[0],
 }
-"""Meaning to the server's own metric (tools/server/README.md, b10068)."""
+"""Meaning to the server's own metric."""
 
 
 def _read_vitals(answer: Answer) -> Vitals | None:
     if answer.status != 200:
         return None
-    values: dict[str, float] = {}
-    for line in answer.body.decode("utf-8", "replace").splitlines():
-        name, _, value = line.partition(" ")
-        if name in SIGNALS.values():
-            try:
-                values[name] = float(value)
-            except ValueError:
-                return None
-    if len(values) < len(SIGNALS):
+    said = read_page(_TABLE, answer.body)
+    if said.running is None or said.waiting is None or said.heartbeat is None:
         return None
-    return Vitals(
-        running=int(values[SIGNALS["running"]]),
-        waiting=int(values[SIGNALS["waiting"]]),
-        progress=values[SIGNALS["progress"]],
-    )
+    return Vitals(running=said.running, waiting=said.waiting, progress=said.heartbeat)
 
 
-VITALS = Probe(Ask("GET", "/metrics"), _read_vitals)
+VITALS = Probe(Ask("GET", _TABLE.path), _read_vitals)
