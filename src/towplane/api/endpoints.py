@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.api.health import HEALTH_S, HealthBy, HealthRow, health_rows, with_health
 from towplane.api.pulse import Pulse
+from towplane.api.scores import RouteScores
 from towplane.api.views import (
     Alert,
     AuditRow,
@@ -260,6 +261,10 @@ async def _explain_question(call: Call) -> RouteExplanation:
     return await call.view.explain(call.path["model"], call.body)
 
 
+async def _scores(call: Call) -> RouteScores:
+    return await call.view.scores(call.path["model"])
+
+
 async def _explain_request(call: Call) -> RequestExplanation:
     return await call.view.explain_request(call.path["request"])
 
@@ -385,6 +390,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _explain_question,
         RouteExplanation,
         body=Question,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "GET",
+        "/routing/{model}/scores",
+        "What a model's prompts scored lately",
+        _scores,
+        RouteScores,
         fails=("not_found",),
     ),
     Endpoint(

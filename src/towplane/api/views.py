@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from msgspec import UNSET, Struct, UnsetType, field
 
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
+from towplane.api.scores import RouteScores
 from towplane.monitoring.health import Health
 from towplane.monitoring.now import ModelNow, Now
 from towplane.monitoring.series import Sample
@@ -657,6 +658,10 @@ class PlaneView(Protocol):
 
     async def explain(self, model: str, question: Question) -> RouteExplanation:
         """How the route of a model is decided now; NotFound where there is none."""
+        ...
+
+    async def scores(self, model: str) -> RouteScores:
+        """What a model's prompts scored lately; NotFound where they are not scored."""
         ...
 
     async def explain_request(self, request: str) -> RequestExplanation:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
+from towplane.api.scores import RouteScores
 from towplane.api.views import PlaneStatus, PriceView
 from towplane.cli import read_model as views
 from towplane.cli.books import PlaneBooks
@@ -32,6 +33,7 @@ from towplane.cli.front import Front
 from towplane.cli.price_book import PlanePriceBook
 from towplane.cli.price_view import price_views
 from towplane.cli.scorers import load_scorers
+from towplane.cli.scores import make_scores
 from towplane.controller.discovery import Discovery
 from towplane.controller.loop import Controller
 from towplane.controller.status import ReplicaStatus
@@ -249,6 +251,13 @@ class RunningPlane:
         assert self.fleet.snapshot is not None
         asked = Explain(0, model, question.body.encode(), question.path, question.tenant)
         return make_explanation(self.fleet.snapshot, await self.fleet.explain(asked), model)
+
+    async def scores(self, model: str) -> RouteScores:
+        """What a model's prompts scored lately, in all workers."""
+        assert self.fleet.snapshot is not None
+        await self.fleet.report()
+        reports = [worker.report for worker in self.fleet.workers]
+        return make_scores(self.fleet.snapshot, reports, model)
 
     async def explain_request(self, request: str) -> RequestExplanation:
         """Where a past request went: what a worker remembers, and what the ledger knows."""

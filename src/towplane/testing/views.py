@@ -16,6 +16,7 @@ from towplane.api.explanations import (
     RouteExplanation,
     WorkerExplanation,
 )
+from towplane.api.scores import RouteScores
 from towplane.api.account_views import changes_of
 from towplane.api.views import (
     Alert,
@@ -398,6 +399,12 @@ class FakePlaneView:
     def prices(self) -> list[PriceView]:
         """The prices as they were set."""
         return self.priced
+
+    async def scores(self, model: str) -> RouteScores:
+        """Of a route that scores by length."""
+        if not any(route.model == model for route in self.state.routes):
+            raise NotFound(f"there is no route for the model {model}")
+        return RouteScores(model=model, scorer="length", threshold=400.0, scores=[12.0, 640.0])
 
     async def explain_request(self, request: str) -> RequestExplanation:
         """One that left nothing to tell."""
