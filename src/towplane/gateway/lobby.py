@@ -25,7 +25,6 @@ from towplane.monitoring.series import Sample
 from towplane.parts.errors import Full, NoTarget
 from towplane.routing.fair_queue import FairQueue, Waiter
 from towplane.routing.shedding import come_back_s, foretell, shed
-from towplane.tenants.leases import Share
 from towplane.tenants.priorities import HIGH, LOW, STANDARD, rank_of
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class Lobby:
         self._back: list[Waiter[Exchange]] | None = None
         """While places are given away: who could not take one."""
         self._awaited: list[TargetState] = []
-        self._asked: dict[int, tuple[Share, int]] = {}
+        self._asked: dict[int, tuple[TargetState, int]] = {}
         """Needs that stand in the coordinator's queue, by serial: for what, and of which class."""
         self._timer: asyncio.TimerHandle | None = None
         edges = CATALOGUE["towplane_queue_wait_seconds"].edges
@@ -186,8 +185,13 @@ class Lobby:
 
     def granted(self, message: Granted) -> bool:
         """The coordinator answers a need; whether it was one of the lobby's."""
-        if self._asked.pop(message.serial, None) is None:
+        asked = self._asked.pop(message.serial, None)
+        if asked is None:
             return False
+        target, _ = asked
+        self._hall.lines[message.pool] -= 1
+        if message.amount:
+            target.provider.at_limit_until = 0.0
         self.room()
         return True
 
@@ -269,21 +273,26 @@ class Lobby:
                         target.is_awaited = True
                         target.load.suspect()
                         self._awaited.append(target)
-                    if target.capacity is not None:
-                        self._ask(target.capacity, lane, now)
+                    self._ask(target, lane, now)
                 elif (wait_s := target.usable_in_s(now)) > 0:
                     soonest_s = min(wait_s, soonest_s or wait_s)
         self._set_timer(soonest_s)
 
-    def _ask(self, share: Share, lane: str, now: float) -> None:
-        """Let a need stand in the coordinator's queue, in the name of who is first here."""
-        first = self.queue.first((lane,))
-        assert first is not None
-        if any(one is share and rank <= first.rank for one, rank in self._asked.values()):
+    def _ask(self, target: "TargetState", lane: str, now: float) -> None:
+        """Let a need stand in the coordinator's queue, in the name of who is first here.
+
+        While it stands, places that come back in this worker go through that queue, too: so no
+        worker serves its own before others that have waited longer.
+        """
+        share, first = target.capacity, self.queue.first((lane,))
+        if share is None or first is None or share.free > 0:
+            return
+        if any(one.capacity is share and r <= first.rank for one, r in self._asked.values()):
             return
         hall = self._hall
         serial = hall.next_serial()
-        self._asked[serial] = (share, first.rank)
+        self._asked[serial] = (target, first.rank)
+        hall.lines[share.name] += 1
         wait_s = max(0.0, first.until - now)
         hall.tell(Need(share.name, 1, first.rank, first.tenant, wait_s, serial))
 

@@ -5,6 +5,7 @@ that has a usable target one is chosen by the route's policy. A target is usable
 its breaker admits an attempt, it did not ask to be left alone, and this request has not tried it.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from towplane.gateway.demand import demand_of
 from towplane.gateway.exchange import Exchange
 from towplane.parts.errors import (
     AtLimit,
+    BadRequest,
     Denied,
     Full,
     NoCredential,
@@ -33,6 +35,10 @@ from towplane.tenants.events import Cause
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.live import TargetState
+
+
+_TIMEOUT = b"x-towplane-timeout"
+"""How long the client waits for the whole answer, in seconds."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -64,6 +70,8 @@ def resolve(x: Exchange) -> None:
         )
     x.route = route
     x.ends_at = x.request.received_at + route.info.spec.timeouts.total_s
+    if _TIMEOUT in x.request.fields:
+        x.ends_at = min(x.ends_at, x.request.received_at + _patience_of(x))
 
 
 def route(x: Exchange, now: float) -> Decision:
@@ -127,6 +135,22 @@ def no_time(x: Exchange) -> NoTarget:
         reason="admission-timeout",
         after_s=1.0,
     )
+
+
+def _patience_of(x: Exchange) -> float:
+    """Seconds after which the client does not want the answer any more. Raises BadRequest."""
+    said = x.request.fields[_TIMEOUT]
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise BadRequest(
+            "x-towplane-timeout is not a number of seconds above 0.",
+            next_step="Send how long you wait for the whole answer, as `30` or `2.5`.",
+            reason="header-invalid",
+        )
+    return seconds
 
 
 def _wait_for(x: Exchange, failed: "Attempt", now: float) -> Decision | None:

@@ -59,6 +59,7 @@ LABELS: dict[str, tuple[str, ...]] = {
         # HTTP
         "http-invalid",
         "header-twice",
+        "header-invalid",
         "headers-too-large",
         "body-too-large",
         "body-invalid",
