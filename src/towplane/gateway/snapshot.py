@@ -124,7 +124,7 @@ def provider_targets(
         (spec.provider, spec.model or model): None
         for model, route in plane.routing.items()
         for spec in (*route.targets, *(f for f in route.fallback if isinstance(f, TargetSpec)),
-                     *_mirrored(route))  # fmt: skip
+                     *_mirrored(route))
         if spec.provider is not None
     }
     targets = []

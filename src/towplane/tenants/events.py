@@ -25,7 +25,7 @@ Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=2**43)]
 
 UsageKind = Literal["measured", "estimated", "absent"]
-Cause = Literal["first", "retry", "fallback", "reconnect", "hedge", "probe"]
+Cause = Literal["first", "retry", "fallback", "reconnect", "hedge", "probe", "mirror"]
 Outcome = Literal[
     "ok",  # the upstream finished its answer
     "cancelled",  # the client went away, or another attempt was first
