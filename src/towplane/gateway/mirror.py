@@ -78,10 +78,6 @@ class Mirror:
         both = self.pairs.watch(x, attempt) if attempt is not None else None
         self.hall.soon(self._begin, x, both)
 
-    def heard(self, shadow: Shadow, attempt: "Attempt") -> None:
-        """A shadow has its answer, or its failure."""
-        self.pairs.heard(shadow, attempt)
-
     def ended(self, shadow: Shadow) -> None:
         """A shadow is gone."""
         self.running.pop(shadow, None)
