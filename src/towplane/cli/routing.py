@@ -8,6 +8,8 @@ import typer
 
 from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import Output
+from towplane.cli.routing_calibrate import calibrate
+from towplane.cli.routing_train import train
 
 if TYPE_CHECKING:
     from towplane.api.explanations import WorkerExplanation
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(name="routing", no_args_is_help=True, help="The routes of the plane's models.")
+app.command("train")(train)
+app.command("calibrate")(calibrate)
 
 
 @app.callback()
