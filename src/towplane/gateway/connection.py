@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 KEPT = frozenset(
     (b"authorization", b"x-api-key", b"host", b"expect", b"content-length", b"content-type",
      b"content-encoding", b"transfer-encoding", b"traceparent", b"tracestate", b"openai-beta",
-     b"anthropic-version", b"anthropic-beta")
+     b"anthropic-version", b"anthropic-beta", b"x-towplane-timeout")
 )  # fmt: skip
 """Headers that the plane looks at; routes add what names a session to them (`Hall.kept`)."""
 _ONCE = frozenset(

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from towplane.gateway.live import RouteState, TargetState
     from towplane.tenants.events import Cause
 
+_SHORTEST_S = 1.0
+"""A need stands at least so long: when its request is late, others wait behind it."""
+
 __all__ = ["Lobby", "wait_for_room"]
 
 _WORDS = {HIGH: "high", STANDARD: "standard", LOW: "low"}
@@ -192,7 +195,7 @@ class Lobby:
         self._hall.lines[message.pool] -= 1
         if message.amount:
             target.provider.at_limit_until = 0.0
-        self.room()
+        self._look()  # at once: what is held unused may be called back for others
         return True
 
     # Private, in the order of use
@@ -293,7 +296,7 @@ class Lobby:
         serial = hall.next_serial()
         self._asked[serial] = (target, first.rank)
         hall.lines[share.name] += 1
-        wait_s = max(0.0, first.until - now)
+        wait_s = max(_SHORTEST_S, first.until - now)
         hall.tell(Need(share.name, 1, first.rank, first.tenant, wait_s, serial))
 
     def _set_timer(self, seconds: float) -> None:
