@@ -90,6 +90,10 @@ class Reply:
         self._transport.close()
         raise Cut
 
+    def abort(self) -> None:
+        """A TCP reset, now: for whoever cancels the answer."""
+        _reset(self._transport)
+
     async def stall(self) -> None:
         """Silence until the client goes."""
         await asyncio.get_running_loop().create_future()
