@@ -47,7 +47,7 @@ def test_weights_count() -> None:
 def test_after_the_ramp_it_is_like_the_others() -> None:
     roster = looked_at((1, 20), (1, 90))
     roster.loads[1].returned(100.0)
-    assert RAMP.bars(roster, NOTHING, 130.0) == ()
+    assert not RAMP.bars(roster, NOTHING, 130.0)
     assert not roster.newcomers
 
 

@@ -316,7 +316,7 @@ class Attempt:
         target, error, now = self.target, self.error, self.ended_at
         if (error is None and not self.was_cancelled) or isinstance(error, Rejected):
             if target.breaker.slow_s is None or not self._was_slow(target.breaker.slow_s):
-                target.breaker.succeeded(now)
+                self._went_well(now)
             else:
                 target.breaker.was_slow(now)
                 target.load.suspect()
@@ -345,6 +345,13 @@ class Attempt:
             target.failures += 1
             if isinstance(error, Overloaded) and error.after_s is not None:
                 target.park(now + min(error.after_s, _LONGEST_PARK_S))
+
+    def _went_well(self, now: float) -> None:
+        target = self.target
+        closes = target.breaker.state == "half-open"
+        target.breaker.succeeded(now)
+        if closes:
+            target.load.returned(now)
 
     def _was_slow(self, limit_s: float) -> bool:
         """Whether its first token, or its answer in one piece, took longer than that."""

@@ -19,6 +19,7 @@ from towplane.gateway.connection import KEPT, Connection
 from towplane.gateway.counters import Counters, Edges, edges_for
 from towplane.gateway.dial import Dialer
 from towplane.gateway.exchange import GRANTED, Exchange
+from towplane.gateway.health import Health
 from towplane.gateway.line import walk
 from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.lobby import Lobby
@@ -28,6 +29,7 @@ from towplane.gateway.messages import (
     FromWorker,
     Granted,
     Need,
+    Observed,
     ProviderInfo,
     Reported,
     Returned,
@@ -99,6 +101,7 @@ class Hall:
         self.routes: dict[str, RouteState] = {}
         self.decisions = Decisions()
         self.mirrors = Mirrors(self)
+        self.health = Health(self)
         self.draining = False
         self.version = 0
         self.loaded_at = clock.wall()
@@ -268,6 +271,7 @@ class Hall:
             routes[info.model] = route
         self.routes = routes
         self.mirrors.hold(routes, self.targets, self._edges)
+        self.health.hold(self._edges)
         self._look_at_prices()
         self._close_unused_pools()
         self.lobby.room()
@@ -307,6 +311,14 @@ class Hall:
         x.resume(GRANTED)
         if share is not None:
             self.came_back(share)
+
+    def observed(self, message: Observed) -> None:
+        """Engines have said something of themselves."""
+        now = self.now()
+        for name, signals, age_s in message.targets:
+            target = self.targets.get(name)
+            if target is not None:
+                target.load.told(signals.since(now - age_s))
 
     def recalled(self, pool: str) -> None:
         """Another worker needs what this one does not use."""
@@ -378,6 +390,7 @@ class Hall:
         for x in tuple(self.exchanges):
             x.deadline_passed(now)
         self.mirrors.sweep(now)
+        self.health.sweep(now)
         if now - self._connections_swept_at < _CONNECTIONS_SWEEP_S:
             return
         self._connections_swept_at = now
@@ -456,7 +469,12 @@ class Hall:
         state = self.targets.get(info.name) or self._returned(info, pool)
         if state is None or state.pool is not pool:
             # A restarted engine has a clean record.
-            return TargetState(info, pool, Breaker(breaker), provider)
+            state = TargetState(info, pool, Breaker(breaker), provider)
+            if self.version:
+                state.load.returned(self.now())  # others have served for a while
+            return state
+        if info.state == "ready" and state.info.state != "ready":
+            state.load.returned(self.now())
         state.update(info)
         state.breaker.retune(breaker)
         return state

@@ -158,6 +158,15 @@ class TargetState:
             self.load.suspect()
         return grew
 
+    def may_be_probed(self, now: float) -> bool:
+        """Whether there is a point in asking it for a token: only its breaker may be against it."""
+        return (
+            self.info.state == "ready"
+            and now >= self._parked_until
+            and now >= self.provider.at_limit_until
+            and self._has_credential(now)
+        )
+
     def throttled_s(self, tokens: int, now: float) -> float:
         """Seconds until the provider would take an attempt of so many tokens; 0 as far as is known.
         The attempt is taken off what is left."""

@@ -47,6 +47,7 @@ class Breaker:
         "_until",
         "is_probed",
         "slow_s",
+        "stalled_s",
         "state",
         "trips",
         "why",
@@ -56,10 +57,12 @@ class Breaker:
         self._spec = spec
         self.slow_s = spec.slow_s
         """An attempt that took longer is to be reported as slow; None: none is."""
+        self.stalled_s = spec.stalled_s
+        """So long without a token it is to be tripped."""
         self.is_probed = is_probed
         """The plane's own probe decides when it is half-open, and no client's request."""
         self.state: State = "closed"
-        self.why = ""
+        self.why = "failing"
         """Why it opened last, in words: failing, slow, or what it was tripped for."""
         self._consecutive = 0
         self._recent = Window(spec.window_s)
@@ -76,11 +79,18 @@ class Breaker:
         """Whether a client's attempt may start now; does not start it."""
         if self.state == "closed":
             return True
-        return not self.is_probed and self._may_probe(now)
+        if self.is_probed:
+            return False
+        if self.state == "open" and now >= self._until:
+            self.state = "half-open"
+            self._probing = False
+        return self.state == "half-open" and not self._probing
 
-    def wants_probe(self, now: float) -> bool:
-        """Whether the plane's own probe may start now; does not start it."""
-        return self.state != "closed" and self._may_probe(now)
+    def half_open(self) -> bool:
+        """The plane's own probe starts, whenever it likes; whether it may: one at a time does."""
+        if self.state == "open":
+            self.state = "half-open"
+        return self.state == "closed" or not self._probing
 
     def standing(self, now: float) -> Standing:
         """How it stands, for those who only look: changes nothing."""
@@ -93,6 +103,7 @@ class Breaker:
             self._slow = Window(spec.window_s)
         self._spec = spec
         self.slow_s = spec.slow_s
+        self.stalled_s = spec.stalled_s
         self.is_probed = is_probed
         if self.state == "closed":
             self._open_s = spec.open_s
@@ -149,12 +160,6 @@ class Breaker:
     def retry_after_s(self, now: float) -> float:
         """Seconds until the next probe; 0 when attempts are admitted."""
         return max(0.0, self._until - now) if self.state == "open" else 0.0
-
-    def _may_probe(self, now: float) -> bool:
-        if self.state == "open" and now >= self._until:
-            self.state = "half-open"
-            self._probing = False
-        return self.state == "half-open" and not self._probing
 
     def _open(self, now: float, why: str) -> None:
         self.state = "open"
