@@ -214,7 +214,9 @@ class Engine:
         waiting, prefilling, cache = self._waiting, self._prefilling, self.cache
         figures = self.figures
         budget = figures.batched - count
-        pending = sum(work.left for work in prefilling)
+        pending = 0
+        for work in prefilling:
+            pending += work.left
         slots = figures.sequences - count - len(prefilling)
         while waiting and slots > 0 and pending < budget:
             work = waiting[0]
@@ -285,47 +287,51 @@ class Engine:
         finishing = self._finishing
         while finishing[0][2].finish != finishing[0][0]:
             heappop(finishing)
-        room = (self.cache.capacity - self.cache.used) // count
-        return max(1, min(finishing[0][0] - self._steps, room))
+        steps = finishing[0][0] - self._steps
+        room = self.cache.capacity - self.cache.used
+        return steps if steps * count <= room else max(1, room // count)
 
     def _prefill(self, now: float) -> None:
         """The chunks are computed; those that are whole have their first token."""
-        is_any = False
-        for work, take in self._chunks:
+        chunks, prefilling = self._chunks, self._prefilling
+        done = []
+        for work, take in chunks:
             work.left -= take
             if not work.left or work.is_gone:
-                is_any = True
-        if not is_any:
-            return
-        done = [work for work in self._prefilling if not work.left or work.is_gone]
-        self._prefilling = [work for work in self._prefilling if work.left and not work.is_gone]
-        cache, steps = self.cache, self._steps
+                done.append(work)
+        if len(done) == len(prefilling):
+            prefilling.clear()
+        elif done:
+            rest = [work for work in prefilling[: len(chunks)] if work.left and not work.is_gone]
+            prefilling[: len(chunks)] = rest
         for work in done:
-            blocks = work.arrival.blocks
             if work.is_gone:
                 self._forget(work)
-                continue
-            if blocks and len(work.held) < len(blocks):
-                fresh = blocks[len(work.held) :]
-                cache.share(fresh)
-                work.private -= len(fresh) * cache.block
-                work.held = blocks
-            if work.first_at < 0:
-                work.first_at = now
-                self._sink.began(work, now)
-                if work.stage == OVER:
-                    continue
-            more = work.output - work.made - 1
-            work.joined = steps
-            work.stage = RUNNING
-            work.finish = steps + more
-            self._context += work.tokens + work.made
-            self._running[work] = None
-            if more > 0:
-                self._serial = serial = self._serial + 1
-                heappush(self._finishing, (work.finish, serial, work))
             else:
-                self._finish(work, now)
+                self._join(work, now)
+
+    def _join(self, work: Work, now: float) -> None:
+        """Its prompt is computed, and a token made; it decodes from now on."""
+        blocks = work.arrival.blocks
+        if blocks and len(work.held) < len(blocks):
+            fresh = blocks[len(work.held) :]
+            self.cache.share(fresh)
+            work.private -= len(fresh) * self.cache.block
+            work.held = blocks
+        more = work.output - work.made - 1
+        work.joined = steps = self._steps
+        work.stage = RUNNING
+        self._context += work.tokens + work.made
+        self._running[work] = None
+        if work.first_at < 0:
+            work.first_at = now
+            self._sink.began(work, now)
+        if more > 0:
+            work.finish = steps + more
+            self._serial = serial = self._serial + 1
+            heappush(self._finishing, (work.finish, serial, work))
+        else:
+            self._finish(work, now)
 
     def _finish(self, work: Work, now: float) -> None:
         self._leave(work)

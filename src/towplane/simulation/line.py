@@ -119,6 +119,8 @@ class Line:
         self._agenda = agenda
         self._rng = rng
         self._wants = self.chooser.wants
+        self._is_watched = any(roster.watchers for roster in self.chooser.rosters)
+        """Whether some policy compares how quick targets are."""
         self._total_s = spec.timeouts.total_s
         self._reserve = spec.reserve_output
         self._open: dict[Work, None] = {}
@@ -165,9 +167,10 @@ class Line:
 
     def began(self, work: Work, now: float) -> None:
         """A first token came."""
-        target: Target = work.target  # type: ignore[assignment]
-        target.load.answers(work.queued, now - work.began_at, now)
-        work.queued = 0
+        if work.queued or self._is_watched:
+            target: Target = work.target  # type: ignore[assignment]
+            target.load.answers(work.queued, now - work.began_at, now)
+            work.queued = 0
 
     def answered(self, work: Work, now: float) -> None:
         """An answer is whole."""
@@ -189,6 +192,7 @@ class Line:
             self.tally.nanousd += nanousd
         request: Request = work.request  # type: ignore[assignment]
         request.is_over = True
+        request.work = None  # no cycle is left for the collector
         self.clients.served(request, work, now)
 
     def failed(self, work: Work, now: float, trouble: str, after_s: float | None) -> None:
@@ -293,6 +297,7 @@ class Line:
         self, request: Request, now: float, trouble: str, after_s: float | None
     ) -> None:
         request.is_over = True
+        request.work = None
         self.clients.turned_away(request, now, trouble, after_s)
 
     def _sweep(self, now: float, _: object) -> None:

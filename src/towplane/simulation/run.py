@@ -5,7 +5,6 @@ every policy gets the same requests.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import takewhile
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -137,8 +136,7 @@ def _clients(
         )  # fmt: skip
         return closed, iter(())
     stream = source() if source is not None else _stream(scenario, seed)
-    in_time = takewhile(lambda arrival: arrival.at < scenario.seconds, stream)
-    return OpenLoop(line, tally, agenda, manners, rng), in_time
+    return OpenLoop(line, tally, agenda, manners, rng), stream
 
 
 def _stream(scenario: Scenario, seed: int) -> Iterator[Arrival]:

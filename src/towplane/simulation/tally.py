@@ -35,7 +35,7 @@ class Bin:
 class Tally:
     """Of one run."""
 
-    __slots__ = ("_after", "_bin_s", "_itl_s", "_total_s", "_ttft_s", "answers", "asks", "attempts", "bins",
+    __slots__ = ("_after", "_bin", "_bin_s", "_itl_s", "_total_s", "_ttft_s", "_turns_at", "answers", "asks", "attempts", "bins",
                  "cached", "causes", "failed", "gave_up", "good", "input", "itl", "nanousd",
                  "output", "refused", "requests", "since", "tenants", "total", "troubles", "ttft",
                  "until")  # fmt: skip
@@ -58,12 +58,17 @@ class Tally:
         self.tenants: dict[str, Share] = {}
         self.bins = [Bin() for _ in range(bins)]
         self._after = Bin()
+        self._bin = self.bins[0]
+        self._turns_at = self._bin_s
 
     def bin(self, now: float) -> Bin:
-        """The stretch that holds `now`; what comes after the end is in none."""
-        place = int(now / self._bin_s)
-        bins = self.bins
-        return bins[place] if place < len(bins) else self._after
+        """The stretch that holds `now`, which never goes back; what comes after the end is in
+        none."""
+        if now >= self._turns_at:
+            place = int(now / self._bin_s)
+            self._bin = self.bins[place] if place < len(self.bins) else self._after
+            self._turns_at = (place + 1) * self._bin_s
+        return self._bin
 
     def asked(self, tenant: str, now: float) -> None:
         """A client wants something."""

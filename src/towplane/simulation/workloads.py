@@ -8,14 +8,17 @@ same requests, whoever answers them and however quickly.
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from math import exp, log
 from random import Random
+from statistics import NormalDist
 
 from towplane.simulation.arrival import Arrival
 
 __all__ = ["Burst", "Conversations", "Lengths", "Prefixes", "conversation", "mixed", "poisson"]
 
+SLICES = 4096
 _WIDTH = 1 << 64
 
 
@@ -28,12 +31,14 @@ class Lengths:
     """Of the logarithm; 0: all alike. The Azure conversation trace has about 1.1 (input)."""
     most: int = 32_768
 
-    def draw(self, rng: Random) -> int:
-        """One of them, at least 1."""
+    @lru_cache(maxsize=64)  # noqa: B019 - frozen, and a scenario has few
+    def table(self) -> list[int]:
+        """`SLICES` quantiles, each as likely as the others: to draw from at the cost of a look."""
         if not self.sigma:
-            return self.mean
-        middle = log(self.mean) - self.sigma * self.sigma / 2
-        return max(1, min(self.most, int(exp(rng.gauss(middle, self.sigma)) + 0.5)))
+            return [self.mean] * SLICES
+        normal = NormalDist(-self.sigma * self.sigma / 2, self.sigma)
+        lengths = (self.mean * exp(normal.inv_cdf((k + 0.5) / SLICES)) for k in range(SLICES))
+        return [max(1, min(self.most, int(length + 0.5))) for length in lengths]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,8 @@ def poisson(
 ) -> Iterator[Arrival]:
     """Independent requests: exponential gaps at `rate` per second, times the bursts."""
     now = 0.0
-    random, gap = rng.random, rng.expovariate
+    random = rng.random
+    prompts, answers = prompt.table(), answer.table()
     names = [f"tenant-{number}" for number in range(len(tenants))]
     tenant = names[0]
     cut = _cut(tenants)
@@ -94,9 +100,8 @@ def poisson(
     shared, prefix, blocks = 0, 0, ()
     most = max((burst.times for burst in bursts), default=1.0)
     most = max(most, 1.0)
-    number = 0
     while True:
-        now += gap(rate * most)
+        now -= log(1.0 - random()) / (rate * most)
         if now >= seconds:
             return
         if bursts and random() * most >= _times(bursts, now):
@@ -108,9 +113,14 @@ def poisson(
             prefix = mixed(group + 1)
             shared = prefixes.tokens
             blocks = tuple(range((group + 1) << 32, ((group + 1) << 32) + shared // block))
-        number += 1
         yield Arrival(
-            now, shared + prompt.draw(rng), answer.draw(rng), tenant, 0, prefix, blocks
+            now,
+            shared + prompts[int(random() * SLICES)],
+            answers[int(random() * SLICES)],
+            tenant,
+            0,
+            prefix,
+            blocks,
         )
 
 
@@ -120,6 +130,9 @@ def conversation(
     """Every turn of every thread of one user, without end; the times are the caller's."""
     rng = Random(f"{seed}:{user}")
     tenant = f"tenant-{user % tenants}"
+    firsts, messages = shape.first.table(), shape.message.table()
+    answers = shape.answer.table()
+    random = rng.random
     thread = 0
     system_blocks = shape.system // block
     system = range(1 << 60, (1 << 60) + system_blocks)
@@ -128,9 +141,9 @@ def conversation(
         own = mixed(seed << 40 ^ user << 20 ^ thread)
         base = own >> 2 << 14  # room for 16,384 blocks below it
         context = shape.system
-        tokens = shape.first.draw(rng)
+        tokens = firsts[int(random() * SLICES)]
         while True:
-            output = shape.answer.draw(rng)
+            output = answers[int(random() * SLICES)]
             prompt = context + tokens
             if prompt + output > shape.most:
                 break
@@ -139,9 +152,9 @@ def conversation(
                 0.0, prompt, output, tenant, own, own,
                 _laid(system, base, prompt // block), _laid(system, base, context // block),
             )  # fmt: skip
-            if rng.random() * shape.turns < 1:
+            if random() * shape.turns < 1:
                 break
-            tokens = shape.message.draw(rng)
+            tokens = messages[int(random() * SLICES)]
 
 
 def mixed(number: int) -> int:
