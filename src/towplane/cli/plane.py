@@ -43,6 +43,7 @@ from towplane.document.problems import DocumentError
 from towplane.document.resolve import resolve_secrets
 from towplane.document.watch import watch_document
 from towplane.gateway.messages import Explain
+from towplane.gateway.scrape import Scraper
 from towplane.gateway.snapshot import make_snapshot
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, PlaneError
@@ -75,6 +76,7 @@ class RunningPlane:
         self.data_dir = front.data_dir
         self.started_at = time.time()
         self.fleet = front.fleet
+        self._scraper = Scraper(self.fleet.observed, now=front.clock.monotonic)
         self.serving = front.serving
         self.admin = ""
         self._clock = front.clock
@@ -165,6 +167,7 @@ class RunningPlane:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._scraper.stop()
         await self.fleet.stop(drain_s=self.plane.gateway.drain_s)
         if self._admin is not None:
             await self._admin.stop()
@@ -268,21 +271,21 @@ class RunningPlane:
 
     def _push(self) -> None:
         self._snapshots += 1
-        self.fleet.push(
-            make_snapshot(
-                self.plane,
-                version=self._snapshots,
-                pepper=self.books.pepper,
-                tenants=self.books.tenants,
-                keys=self.books.keys,
-                credentials=self.credentials.current(),
-                reveal=self.credentials.reveal,
-                replicas=self.replicas,
-                book=self.price_book.current,
-                discovered=self.discovery.addresses(),
-                scorers=self._scorers,
-            )
+        snapshot = make_snapshot(
+            self.plane,
+            version=self._snapshots,
+            pepper=self.books.pepper,
+            tenants=self.books.tenants,
+            keys=self.books.keys,
+            credentials=self.credentials.current(),
+            reveal=self.credentials.reveal,
+            replicas=self.replicas,
+            book=self.price_book.current,
+            discovered=self.discovery.addresses(),
+            scorers=self._scorers,
         )
+        self.fleet.push(snapshot)
+        self._scraper.hold(snapshot.targets)
 
     def _credentials_changed(self) -> None:
         if self._is_open:

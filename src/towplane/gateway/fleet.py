@@ -26,6 +26,7 @@ from towplane.gateway.messages import (
     Frames,
     FromWorker,
     Need,
+    Observed,
     Ready,
     Report,
     Reported,
@@ -156,6 +157,11 @@ class Fleet:
         self.coordinator.apply(snapshot.tenants, snapshot.keys, snapshot.providers)
         for life in self._lives.values():
             self._send(life, snapshot)
+
+    def observed(self, message: Observed) -> None:
+        """Every worker hears what engines said of themselves."""
+        for life in self._lives.values():
+            self._send(life, message)
 
     def refused_credentials(self) -> set[str]:
         """Names of those that some provider refuses now, as the workers last said."""

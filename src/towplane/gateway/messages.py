@@ -16,6 +16,7 @@ from towplane.providers.adapter import Credential
 from towplane.routing.complexity.model import Trained
 from towplane.routing.decisions import Recalled
 from towplane.routing.explain import Explanation
+from towplane.routing.signals import Signals
 from towplane.routing.spec import Reason, RouteSpec
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.prices import Sheet
@@ -54,6 +55,17 @@ class EgressInfo(msgspec.Struct, frozen=True):
         return "EgressInfo(…)"
 
 
+class SignalsAt(msgspec.Struct, frozen=True):
+    """Where a target's engine tells of itself."""
+
+    engine: str
+    """The kind, by which its metrics are read (`engines.signals`)."""
+    path: str
+    """From the root of the server."""
+    every_s: float = 1.0
+    timeout_s: float = 2.0
+
+
 class TargetInfo(msgspec.Struct, frozen=True):
     """One target: where it is, how to speak to it, what it costs."""
 
@@ -79,6 +91,8 @@ class TargetInfo(msgspec.Struct, frozen=True):
     prices: tuple[PricedFrom, ...] = ()
     adapts_to_s: float | None = None
     """How many attempts it takes at once is found out: first tokens shall come by then."""
+    signals: SignalsAt | None = None
+    """None: nobody asks it."""
     state: str = "ready"
     """ready, or a word that says why not: starting, draining, backing-off, crash-loop, failed."""
     reason: str = ""
@@ -187,6 +201,13 @@ class Explain(msgspec.Struct, tag="explain"):
     """The id of a past request instead."""
 
 
+class Observed(msgspec.Struct, tag="observed"):
+    """What engines said of themselves."""
+
+    targets: list[tuple[str, Signals, float]]
+    """The target, what its engine said, and how many seconds ago it was asked."""
+
+
 class Drain(msgspec.Struct, tag="drain"):
     """Finish what runs, take nothing new, end."""
 
@@ -293,7 +314,7 @@ class Explained(msgspec.Struct, tag="explained"):
     """Why the request that was given is none, in words."""
 
 
-ToWorker = Snapshot | Granted | Recall | Report | Explain | Drain
+ToWorker = Snapshot | Granted | Recall | Report | Explain | Observed | Drain
 FromWorker = Ready | Need | Returned | Reported | Explained
 
 _LENGTH = struct.Struct(">I")

@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from towplane.document.plane import GatewaySpec, Plane
+from towplane.engines.signals import TABLES
 from towplane.gateway.capacities import capacities, paces
 from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import (
@@ -13,6 +14,7 @@ from towplane.gateway.messages import (
     Placed,
     ProviderInfo,
     RouteInfo,
+    SignalsAt,
     Snapshot,
     TargetInfo,
 )
@@ -43,6 +45,8 @@ class EngineReplica(Protocol):
 
     @property
     def engine(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
     @property
     def target(self) -> str: ...
     @property
@@ -145,6 +149,7 @@ def provider_targets(
             credentials=credentials.get(name, ()),
             egress=egress_of(provider, reveal),
             prices=to_worker(provider_entries(plane, name, model, book)),
+            signals=_signals(provider),
         )
         addresses = _addresses(name, provider, discovered)
         targets += [target] if addresses is None else [_at(target, each) for each in addresses]
@@ -183,12 +188,26 @@ def _engines(plane: Plane, replicas: Sequence[EngineReplica]) -> list[TargetInfo
             credentials=_engine_key(replica),
             prices=to_worker(engine_entries(plane.engines[replica.engine].prices)),
             adapts_to_s=adapting.get(replica.engine),
+            signals=_engine_signals(replica),
             state=replica.state if replica.port or replica.state != "ready" else "starting",
             reason=replica.reason,
         )
         for replica in replicas
         if replica.engine in plane.engines
     ]
+
+
+def _signals(provider: ProviderSpec) -> SignalsAt | None:
+    said = provider.signals if isinstance(provider, OpenAICompatibleSpec) else None
+    if said is None:
+        return None
+    path = said.path or TABLES[said.engine].path
+    return SignalsAt(said.engine, path, said.every_s, said.timeout_s)
+
+
+def _engine_signals(replica: EngineReplica) -> SignalsAt | None:
+    table = TABLES.get(replica.kind)
+    return SignalsAt(replica.kind, table.path) if table is not None else None
 
 
 def _route(

@@ -28,6 +28,7 @@ from towplane.gateway.messages import (
     Frames,
     FromWorker,
     Granted,
+    Observed,
     Ready,
     Recall,
     Report,
@@ -103,6 +104,8 @@ class Worker:
                 self.channel.tell(self._hall.report(message.serial))
             case Explain():
                 self.channel.tell(answer_question(self._hall, message))
+            case Observed():
+                self._hall.observed(message)
             case Drain():
                 self.drain()
 

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import field
 
 from towplane.parts.section import Section
-from towplane.parts.units import Address, Count, Date, Money, Path, Secret, TokenPrice, Url
+from towplane.parts.units import Address, Count, Date, Money, Path, Secret, Timeout, TokenPrice, Url
 from towplane.providers.discover import Discover
 
 __all__ = [
@@ -211,6 +211,19 @@ class Egress(Section, frozen=True, kw_only=True):
     the name in the endpoint."""
 
 
+class EngineSignals(Section, frozen=True, kw_only=True):
+    """The metrics of a server that is an engine, for policies that look at its queue and cache."""
+
+    engine: Literal["vllm", "sglang", "tensorrt-llm", "lmdeploy", "llama.cpp"]
+    """Which one: each has names of its own."""
+    path: str | None = None
+    """Where its page is, from the root of the server; absent: where this engine has it."""
+    every_s: Timeout = field(name="every", default=1.0)
+    """How often it is asked, give or take a tenth. News of three intervals ago is not believed."""
+    timeout_s: Timeout = field(name="timeout", default=2.0)
+    """How long an answer may take; a busy engine is slow to say how busy it is."""
+
+
 class _Provider(Section, frozen=True, kw_only=True):
     """What every kind has."""
 
@@ -237,6 +250,8 @@ class OpenAICompatibleSpec(
     """What it speaks by itself besides chat, completions and embeddings."""
     ca: Path | None = None
     """As `egress.ca`."""
+    signals: EngineSignals | None = None
+    """Whether it is asked for its metrics; absent: it is not."""
     discover: Discover | None = None
     """Where the addresses behind it come from; absent: there is one, the endpoint's. TLS and the
     Host header keep the endpoint's name."""

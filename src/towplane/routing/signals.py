@@ -6,6 +6,7 @@ a load counts its own attempts as well (`Load.pressure`), and news that is too o
 """
 
 import msgspec
+from msgspec.structs import replace
 
 __all__ = ["Signals"]
 
@@ -33,6 +34,10 @@ class Signals(msgspec.Struct, array_like=True, frozen=True):
     """When, by the clock of whoever holds it."""
     fresh_s: float = 5.0
     """How long it may be believed."""
+
+    def since(self, read_at: float) -> "Signals":
+        """The same, dated by somebody's own clock."""
+        return replace(self, read_at=read_at)
 
     def is_fresh(self, now: float) -> bool:
         """Whether it may still be believed."""
