@@ -6,6 +6,7 @@ Pure, as `document.check`, which composes it.
 from collections.abc import Iterable, Iterator
 
 from towplane.document.check_complexity import check_complexity
+from towplane.document.check_policies import check_policy
 from towplane.document.finding import Finding, check_known, say_name
 from towplane.document.plane import Plane
 from towplane.document.problems import Place
@@ -47,6 +48,7 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
         yield Finding(place=(*place, "breaker", "longest"), what=what)
     yield from _check_resilience(place, route)
     yield from check_complexity(place, route)
+    yield from check_policy(place, route)
 
 
 def _check_resilience(place: Place, route: RouteSpec) -> Iterator[Finding]:
@@ -58,7 +60,7 @@ def _check_resilience(place: Place, route: RouteSpec) -> Iterator[Finding]:
     if hedge is not None and hedge.after_s >= route.timeouts.total_s:
         what = "a hedge would begin when the request has already timed out"
         yield Finding(place=(*place, "hedge", "after"), what=what, severity="warning")
-    if hedge is not None and route.retries.most < 2:  # noqa: PLR2004  # a hedge is the second
+    if hedge is not None and route.retries.most < 2:  # a hedge is the second
         what = "no hedge can begin: `retries.most` allows one attempt"
         yield Finding(place=(*place, "hedge"), what=what, severity="warning")
     if slow_s is not None and slow_s > route.timeouts.first_token_s:

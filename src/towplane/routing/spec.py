@@ -75,6 +75,13 @@ class Hashing(Section, frozen=True, kw_only=True):
     of: Literal["user", "start"] = "user"
     """Counted from the first turn of the user, because one system prompt often stands before all of
     them, or from the start of the whole prompt, tools and system included."""
+    load_factor: Number = 1.25
+    """With `chwbl`: how much more than its share of all attempts under way a target may have, 1 or
+    more (KubeAI's `meanLoadFactor` 125)."""
+    virtual_nodes: AtLeastOne = 256
+    """With `chwbl`: points that a target has on the ring; more divide the keys more evenly."""
+    replication: AtLeastOne = 1
+    """With `chwbl`: how many successive targets are home to a key."""
 
 
 class Prefix(Section, frozen=True, kw_only=True):
@@ -82,6 +89,24 @@ class Prefix(Section, frozen=True, kw_only=True):
 
     block: AtLeastOne = 256
     """Bytes of text that are compared as one, about 64 tokens."""
+    per_target: AtLeastOne = 10_000
+    """Blocks that a target is believed to keep: about what its KV cache holds. More than it holds
+    sends it prompts that it has to compute again."""
+    blocks: AtLeastOne = 1_000_000
+    """Blocks of all targets that one worker remembers at most, about 150 bytes each."""
+    threshold: Share = 0.3
+    """With `prefix`: the share of a prompt's blocks that somebody must have for it to go there, and
+    not to the least loaded (SMG's command line, as the next two)."""
+    imbalance: Count = 64
+    """With `prefix`: the shortest queue is taken while the longest is this much longer"""
+    ratio: Number = 1.5
+    """and so many times as long."""
+    request_cost: Count = 256
+    """With `least-work`: what an attempt under way counts, in prompt tokens, for the time that its
+    own tokens take."""
+    trust: Share = 0.5
+    """With `least-work`: how much of a prompt that no target is known to have is counted as cached
+    by the one where all gateways would send it first."""
 
 
 class Affinity(Section, frozen=True, kw_only=True):
@@ -91,6 +116,13 @@ class Affinity(Section, frozen=True, kw_only=True):
     """A header that names the session; where it is missing, the body's own fields do
     (`conversation`, `prompt_cache_key`, `user`, `safety_identifier`, `metadata.user_id`,
     `previous_response_id`, the first that is there)."""
+    ttl_s: Timeout = field(name="ttl", default=3600.0)
+    """With `affinity`: how long a session that is silent is remembered."""
+    sessions: AtLeastOne = 100_000
+    """With `affinity`: sessions that one worker remembers at most, about 250 bytes each."""
+    load_factor: Number = 2.0
+    """With `affinity`: how much more than its share of all attempts under way a target may have
+    before a session moves, 1 or more."""
 
 
 class Timeouts(Section, frozen=True, kw_only=True):
@@ -331,8 +363,10 @@ class Mirror(Section, frozen=True, kw_only=True):
 class RouteSpec(Section, frozen=True, kw_only=True):
     """One route: `routing.MODEL`, MODEL being the name that clients ask for."""
 
-    choose: Literal["round-robin", "least-in-flight", "weighted", "complexity"] = "least-in-flight"
-    """How one target is chosen among those that are well."""
+    choose: Name = "least-in-flight"
+    """How one target is chosen among those that are well: `round-robin`, `random`, `weighted`,
+    `least-in-flight`, `power-of-two`, `peak-ewma`, `least-cost`, `cheapest-in-slo`, `chwbl`,
+    `affinity`, `prefix`, `least-work`, `complexity`, or the name of a policy of your own."""
     targets: list[TargetSpec]
     """Where the model is served; at least one."""
     fallback: list[str | Fallback] = []

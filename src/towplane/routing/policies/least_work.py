@@ -1,0 +1,119 @@
+"""The least work before the first token: what is not cached of this prompt, and what waits there.
+
+Score = (prompt tokens that the target has not seen + prompt tokens sent there that have no first
+token yet + `prefix.request_cost` × attempts in flight) / weight, the lowest wins. All of it is in
+tokens of prefill, so no rate has to be known; what a target has seen is `prefix`'s table of blocks.
+A conversation stays where its cache is until the queue there is longer than what the cache saves;
+a hot prefix is copied to another target as soon as computing it there is quicker than waiting, and
+is then on both. Nothing has to be tuned for either.
+
+Of a prompt that nobody has seen much of, its home on a ring (`chwbl`) is believed to have
+`prefix.trust` of the rest: gateways that share nothing thus send a prefix to the same target, and
+find it again after a restart, as long as that costs little.
+
+When: own engines with prefix caching, conversations, shared documents, prompts of different length.
+When not: prompts that never repeat (`least-in-flight` is simpler and as good), managed APIs.
+"""
+
+from collections.abc import Collection
+from typing import ClassVar, NamedTuple
+
+from towplane.routing.demand import Demand, Want
+from towplane.routing.policies.chwbl import Homes
+from towplane.routing.policies.policy import Choice, Policy
+from towplane.routing.policies.scan import LAST, but_parked, lowest
+from towplane.routing.policies.seen import SeenPrompts
+from towplane.routing.roster import Roster
+from towplane.routing.spec import RouteSpec
+
+__all__ = ["LeastWork"]
+
+
+class _Found(NamedTuple):
+    place: int
+    depth: int
+    """Leading blocks of the prompt that it has seen."""
+    is_home: bool = False
+    """Whether it was taken as the home of a prompt that nobody has seen."""
+
+
+class LeastWork(Policy):
+    """The least work before the first token."""
+
+    wants: ClassVar[frozenset[Want]] = frozenset(("prefix", "blocks", "size"))
+
+    def __init__(self, roster: Roster, spec: RouteSpec) -> None:
+        self._roster = roster
+        self._cost = spec.prefix.request_cost
+        self._trust = spec.prefix.trust
+        self._seen = SeenPrompts(roster, spec.prefix)
+        self._homes = Homes(roster, spec.hashing.virtual_nodes)
+        self._paces = [1 / max(weight, 1) for weight in roster.weights]
+        """What a token of work counts."""
+        self._waits = [0.0] * len(roster)
+        """Work that is there already, per weight."""
+        for place in range(len(roster)):
+            self._changed(place)
+        roster.watchers.append(self._changed)
+
+    def choose(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> int:
+        """The least work."""
+        return self._find(demand, barred, turn).place
+
+    def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
+        """With the work of each, in tokens."""
+        found = self._find(demand, barred, turn)
+        depths, weights = self._seen.depths(demand), self._roster.weights
+        left, waits = self._seen.left, self._waits
+        scores = tuple(
+            None if at in barred or wait >= LAST else wait + left(demand, depths[at]) / weights[at]
+            for at, wait in enumerate(waits)
+        )
+        place = found.place
+        said = f"has seen {found.depth} of {len(demand.blocks)} blocks"
+        if not found.depth:
+            said = "home of a prompt that nobody has seen" if found.is_home else "has not seen it"
+        work = self._work(place)
+        return Choice(place, f"{said}, {work} tokens of work before it", scores)
+
+    def began(self, place: int, demand: Demand, now: float) -> int:
+        """It has seen this prompt."""
+        return self._seen.note(place, demand)
+
+    def adopt(self, old: Policy) -> None:
+        """What the targets have seen, by their names, and the ring."""
+        assert isinstance(old, LeastWork)
+        self._seen.adopt(old._seen)
+        self._homes.adopt(old._homes)
+
+    def _find(self, demand: Demand, barred: Collection[int], turn: int) -> _Found:
+        barred = but_parked(self._roster, barred)
+        waits, paces = self._waits, self._paces
+        least = lowest(waits, barred, turn)
+        found, work = _Found(least, 0), waits[least] + demand.tokens * paces[least]
+        left, is_even = self._seen.left, self._roster.is_even
+        for depth, places in self._seen.levels(demand, barred):
+            rest = left(demand, depth)
+            if is_even and waits[least] + rest * paces[least] >= work:
+                break  # whoever has seen less cannot be better
+            if is_even:
+                here = [waits[place] for place in places]
+            else:
+                here = [waits[place] + rest * paces[place] for place in places]
+            at = lowest(here, (), turn)
+            place = places[at]
+            if waits[place] + rest * paces[place] < work:
+                found, work = _Found(place, depth), waits[place] + rest * paces[place]
+        if self._trust and not found.depth and demand.prefix:
+            home = next(self._homes.walk(demand.prefix, barred), least)
+            if waits[home] + demand.tokens * (1 - self._trust) * paces[home] < work:
+                return _Found(home, 0, True)
+        return found
+
+    def _changed(self, place: int) -> None:
+        weight = self._roster.weights[place]
+        self._waits[place] = self._work(place) / weight if weight else LAST
+
+    def _work(self, place: int) -> int:
+        roster = self._roster
+        return roster.loads[place].queued + self._cost * roster.in_flight[place]

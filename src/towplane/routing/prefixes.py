@@ -1,0 +1,102 @@
+"""Which targets have seen how much of a prompt: an approximate radix tree, as one table of blocks.
+
+A demand's block hashes are chained: one block's hash stands for all of the prompt up to its end. So
+a tree is not needed; the table has for each block the set of targets that got it, as the bits of a
+number. A target that got a block got all before it, and was last sent them no earlier; so the sets
+only grow from the end of a prompt to its beginning, and the deepest block that somebody has is
+found by halves.
+
+What an engine has evicted is not known here; the table forgets what was not sent lately
+(`routing.recent`), so its bound should be about what the engines can hold together. A bit whose
+target left is given away again once no block can have it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from towplane.routing.recent import Recent
+
+__all__ = ["Prefixes"]
+
+_MOST_LEVELS = 16
+"""Depths of one prompt that are looked at: conversation, shared documents, system text."""
+
+
+class Prefixes:
+    """The table."""
+
+    __slots__ = ("_blocks", "_free", "_leavers", "bits", "names")
+
+    def __init__(self, names: Sequence[str], most: int) -> None:
+        self._blocks: Recent[int] = Recent(most)
+        self.names: list[str] = []
+        """By bit; empty: free."""
+        self.bits: dict[str, int] = {}
+        self._free: list[int] = []
+        self._leavers: list[tuple[int, int]] = []
+        """Bits of targets that left, and the turn of `_blocks` at which none is set any more."""
+        self.seat(names)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def seat(self, names: Sequence[str]) -> None:
+        """These targets there are from now on; those that stay keep their bits."""
+        present, turns = set(names), self._blocks.turns
+        for name in [name for name in self.bits if name not in present]:
+            bit = self.bits.pop(name)
+            self.names[bit] = ""
+            self._leavers.append((bit, turns + 2))
+        self._free += [bit for bit, at in self._leavers if at <= turns]
+        self._leavers = [(bit, at) for bit, at in self._leavers if at > turns]
+        for name in names:
+            if name not in self.bits:
+                if self._free:
+                    bit = self._free.pop()
+                    self.names[bit] = name
+                else:
+                    bit = len(self.names)
+                    self.names.append(name)
+                self.bits[name] = bit
+
+    def note(self, blocks: Sequence[int], bit: int) -> None:
+        """A prompt of these blocks was sent there."""
+        room = self._blocks.make_room(len(blocks))
+        young, mask = self._blocks.young, 1 << bit
+        for block in blocks[:room]:
+            have = young.get(block, 0)
+            if not have & mask:
+                young[block] = have | mask
+
+    def levels(self, blocks: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
+        """Leading blocks and who of `among` has that many: deepest first, each time somebody more
+        has them, ending with those that have one."""
+        young, old = self._blocks.young.get, self._blocks.old.get
+        end, known = len(blocks), 0
+        for _ in range(_MOST_LEVELS):
+            # The most leading blocks that somebody more than the known has lie in [low, high].
+            low, high, found = 0, end, known
+            while low < high:
+                middle = (low + high + 1) // 2
+                block = blocks[middle - 1]
+                have = (young(block, 0) | old(block, 0)) & among
+                if have != known:
+                    low, found = middle, have
+                else:
+                    high = middle - 1
+            if not low:
+                return
+            yield low, found
+            if found == among:
+                return
+            end, known = low - 1, found
+
+    def depth_of(self, blocks: Sequence[int], bit: int) -> int:
+        """How many leading blocks this one has."""
+        return next((depth for depth, _ in self.levels(blocks, 1 << bit)), 0)
+
+    def adopt(self, old: "Prefixes", names: Sequence[str]) -> None:
+        """Go on with another one's blocks and bits."""
+        self.names, self.bits = old.names, old.bits
+        self._free, self._leavers = old._free, old._leavers
+        self._blocks.adopt(old._blocks)
+        self.seat(names)
