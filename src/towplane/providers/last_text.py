@@ -62,7 +62,7 @@ def _last_text(raw: msgspec.Raw) -> str:
     if isinstance(given, str):
         return given
     for one in reversed(given):
-        first = bytes(one[:1])
+        first = bytes(memoryview(one)[:1])
         if first == b'"':
             return msgspec.json.decode(one, type=str)
         if first != b"{":
