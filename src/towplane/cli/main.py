@@ -11,7 +11,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from towplane.cli import check, engines, init, providers, routing, schema, status, tenants, up
+from towplane.cli import (
+    check,
+    engines,
+    init,
+    providers,
+    routing,
+    schema,
+    simulate,
+    status,
+    tenants,
+    up,
+)
 from towplane.cli.output import Output
 from towplane.parts.errors import EXIT_DONE, EXIT_WORLD, PlaneError
 
@@ -32,6 +43,7 @@ app.command("check")(check.check)
 app.command("schema")(schema.schema)
 app.command("up")(up.up)
 app.command("status")(status.status)
+app.command("simulate")(simulate.simulate)
 app.add_typer(engines.app, name="engines")
 app.add_typer(providers.app, name="providers")
 app.add_typer(routing.app, name="routing")
