@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.policy import Choice, Policy
-from towplane.routing.policies.scan import nth_left
+from towplane.routing.policies.scan import but_parked, nth_left
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
@@ -26,13 +26,14 @@ class RoundRobin(Policy):
 
     def choose(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> int:
         """The one whose turn it is."""
+        barred = but_parked(self._roster, barred)
         if not barred:
             return turn % len(self._roster)
         return nth_left(turn % (len(self._roster) - len(barred)), barred)
 
     def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
         """It compares nothing."""
-        count = len(self._roster) - len(barred)
+        count = len(self._roster) - len(but_parked(self._roster, barred))
         place = self.choose(demand, barred, turn, now)
         return Choice(place, f"turn {turn % count + 1} of {count}")
 
