@@ -16,11 +16,12 @@ from towplane.cli.loops import logged
 from towplane.cli.read_model import LedgerState
 from towplane.cli.tenant_costs import price_sources
 from towplane.document.plane import Plane
+from towplane.gateway.capacities import overflow_providers
 from towplane.parts.clock import Clock
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.alerts.desk import AlertDesk, Standing
-from towplane.tenants.consumption import used, used_by_worker
+from towplane.tenants.consumption import overflow_used, used, used_by_worker
 from towplane.tenants.first_key import ensure_first_key
 from towplane.tenants.ledger import Ledger
 from towplane.tenants.pricing.book import PriceBook
@@ -177,6 +178,10 @@ class PlaneBooks:
         self, account: Account, window: str, living: list[str]
     ) -> tuple[Used, dict[str, Used]]:
         self._fold_all()
+        if account.kind == "overflow":
+            with self._database.read() as connection:
+                providers = overflow_providers(self._plane.routing, account.name)
+                return overflow_used(connection, account.name, providers, window), {}
         with self._database.read() as connection:  # one snapshot of both
             by_worker = {
                 name: used_by_worker(connection, name).get((account, window), Used())

@@ -103,7 +103,10 @@ def account_attempt(attempt: "Attempt", *, is_final: bool) -> None:
     elif is_known:
         counts.unpriced += 1
     if attempt.claimed:
-        give_back(attempt, tokens_in + tokens_out)
+        give_back(attempt, tokens_in + tokens_out, cost or 0)
+    spill = x.route.spill if x.route is not None else None
+    if spill is not None and target.info.name in spill.names:
+        spill.count(cost)
     lobby = hall.lobby
     if lobby.is_busy:
         lobby.room()

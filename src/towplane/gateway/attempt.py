@@ -250,6 +250,8 @@ class Attempt:
         self.target.load.answers(self._work, now - (self.sent_at or self.started_at), now)
         self._work = 0
         x, target = self.x, self.target
+        if target.load.usual is not None and x.ask.stream:
+            target.load.usual.observe(now - (self.sent_at or self.started_at), now)
         if target.adaptive is not None and x.ask.stream:
             began_at = self.sent_at or self.started_at
             if target.heard_first(now - began_at, began_at, now):

@@ -11,7 +11,7 @@ from towplane.gateway.messages import ProviderInfo
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.tenants.spec import Limits
 
-__all__ = ["capacities", "paces"]
+__all__ = ["capacities", "overflow_providers", "paces"]
 
 
 class Replica(Protocol):
@@ -46,6 +46,13 @@ def paces(routing: Mapping[str, RouteSpec]) -> dict[str, float]:
         if target.engine is not None and target.adapts and ttft_s is not None:
             found[target.engine] = min(ttft_s, found.get(target.engine, ttft_s))
     return found
+
+
+def overflow_providers(routing: Mapping[str, RouteSpec], model: str) -> frozenset[str]:
+    """The providers whose targets a route asks for overflow."""
+    route = routing.get(model)
+    found = (target.provider for target in route.targets) if route is not None else ()
+    return frozenset(name for name in found if name is not None)
 
 
 def _engines(routing: Mapping[str, RouteSpec]) -> Iterator[tuple[RouteSpec, TargetSpec]]:

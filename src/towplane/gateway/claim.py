@@ -9,12 +9,14 @@ target that may not be asked is left alone for as long as that lasts, and anothe
 from typing import TYPE_CHECKING
 
 from towplane.gateway.admit import Denied, Short
-from towplane.tenants.leases import RUNS, TOKENS, Share
+from towplane.tenants.leases import MONEY, RUNS, TOKENS, Share
+from towplane.tenants.prices import cost_nanousd
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.exchange import Exchange
     from towplane.gateway.live import TargetState
+    from towplane.gateway.spill import SpillState
 
 __all__ = ["claim", "give_back", "is_denied", "unclaim"]
 
@@ -32,18 +34,20 @@ def claim(x: "Exchange", target: "TargetState") -> Short | bool:
     if wait_s > 0:
         target.limit(target.pick_credential(now), now + wait_s)
         return False
-    account = target.provider.account
-    if account is None:
+    account, spill = target.provider.account, x.route.spill if x.route is not None else None
+    if account is None and spill is None:
         return True
     taken: list[tuple[Share, int]] = []
     x.claimed = taken
-    for share in account.shares_at(x.wall):
+    for share in account.shares_at(x.wall) if account is not None else ():
         amount = tokens if share.unit == TOKENS else 1
         if share.free < amount:
             return Short(share, amount - share.free)
         share.free -= amount
         taken.append((share, amount))
-    return True
+    if spill is None or target.info.name not in spill.names:
+        return True
+    return _claim_money(x, target, spill, taken)
 
 
 def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
@@ -54,6 +58,11 @@ def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
         return False
     x.denied = None
     unclaim(x)
+    if short.share.unit == MONEY:
+        spill = x.route.spill if x.route is not None else None
+        assert spill is not None
+        spill.close(x.hall.now(), denied.retry_after_s)
+        return True
     target.provider.short = short
     target.provider.suspect()
     wait_s = denied.retry_after_s
@@ -73,7 +82,27 @@ def unclaim(x: "Exchange") -> None:
         x.hall.lobby.room()
 
 
-def give_back(attempt: "Attempt", used_tokens: int) -> None:
+def _claim_money(
+    x: "Exchange", target: "TargetState", spill: "SpillState", taken: list[tuple[Share, int]]
+) -> Short | bool:
+    """Reserve what the attempt may cost, of what the route has for overflow."""
+    price = target.price_at(x.wall).for_input(x.ask.input_estimate)
+    if not spill.rule.admits(price, x.hall.now()):
+        target.load.suspect()
+        target.load.price = price  # a price that turned since somebody looked
+        return False
+    if spill.account is None or price is None:
+        return True
+    amount = cost_nanousd(price, x.ask.input_estimate, 0, x.output_limit)
+    for share in spill.account.shares_at(x.wall):
+        if share.free < amount:
+            return Short(share, amount - share.free)
+        share.free -= amount
+        taken.append((share, amount))
+    return True
+
+
+def give_back(attempt: "Attempt", used_tokens: int, used_nanousd: int = 0) -> None:
     """An attempt is over: what it did not use goes back."""
     for share, amount in attempt.claimed:
         if share.unit == RUNS:
@@ -84,4 +113,6 @@ def give_back(attempt: "Attempt", used_tokens: int) -> None:
             attempt.x.hall.came_back(share)
         elif share.unit == TOKENS:
             share.settle(amount - used_tokens, attempt.started_at)
+        elif share.unit == MONEY:
+            share.free += amount - used_nanousd
     attempt.claimed = ()

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from towplane.gateway.messages import Granted, Need, ProviderInfo, Recall, Returned
+from towplane.gateway.messages import Granted, Need, ProviderInfo, Recall, Returned, RouteInfo
+from towplane.gateway.spill import overflow_budget
 from towplane.parts.clock import Clock
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.leases import Measure, Pool
@@ -30,6 +31,7 @@ RECALL_WAIT_S = 1.0
 _LONGEST_STREAM_S = 3600.0
 """A pool is kept so long after its window, for requests that began in it."""
 _NO_LIMIT = 2**62
+_Kind = Literal["tenant", "project", "key", "provider", "overflow"]
 
 Tell = Callable[[int, Granted | Recall], None]
 Spent = Callable[[Account, str], Awaitable[tuple[Used, dict[str, Used]]]]
@@ -70,6 +72,7 @@ class Coordinator:
         self._tenants: Mapping[str, TenantRecord] = {}
         self._keys: Mapping[str, KeyRecord] = {}
         self._providers: Mapping[str, ProviderInfo] = {}
+        self._overflow: Mapping[str, Budget] = {}
         self._entries: dict[str, _Entry] = {}
         self._workers: dict[int, str] = {}
 
@@ -78,8 +81,10 @@ class Coordinator:
         tenants: Iterable[TenantRecord],
         keys: Iterable[KeyRecord],
         providers: Iterable[ProviderInfo] = (),
+        routes: Iterable[RouteInfo] = (),
     ) -> None:
         """Limits and budgets as they hold from now on."""
+        self._overflow = {route.model: overflow_budget(route) for route in routes}
         self._providers = {provider.name: provider for provider in providers}
         self._tenants = {tenant.name: tenant for tenant in tenants}
         self._keys = {key.id: key for key in keys}
@@ -102,6 +107,8 @@ class Coordinator:
                 here = used.get((entry.account, entry.window), _NOTHING)
                 before = entry.before.get(incarnation, _NOTHING)
                 spent = used_of(entry.measure, here) - used_of(entry.measure, before)
+                if entry.account.kind == "overflow":  # no journal is summed by routes: all of it
+                    spent = entry.pool.held.get(worker, 0)
                 entry.pool.worker_died(worker, spent=spent)
             if entry.recalling is not None:
                 entry.recalling.missing.discard(worker)
@@ -158,7 +165,7 @@ class Coordinator:
             account, measure, window = name.rsplit("/", 2)
             kind, _, who = account.partition("/")
             entry = self._entries[name] = _Entry(
-                Account(cast(Literal["tenant", "project", "key", "provider"], kind), who),
+                Account(cast(_Kind, kind), who),
                 cast(Measure, measure),  # pool names are our workers' own
                 window,
             )
@@ -180,6 +187,7 @@ class Coordinator:
             spent=spent,
             ends_at=end_of(entry.window) if entry.window else math.inf,
             reserve_ratio=self._reserve(entry.account),
+            is_lent_thin=entry.account.kind == "overflow",
         )
         self._go_on(name)
 
@@ -236,6 +244,8 @@ class Coordinator:
         if account.kind == "provider":
             provider = self._providers.get(account.name)
             limits, budget = Limits() if provider is None else provider.limits, Budget()
+        elif account.kind == "overflow":
+            limits, budget = Limits(), self._overflow.get(account.name, Budget())
         else:
             holder = self._holder(account)
             if holder is None:

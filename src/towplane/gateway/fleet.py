@@ -154,7 +154,9 @@ class Fleet:
     def push(self, snapshot: Snapshot) -> None:
         """What is decided by from now on."""
         self.snapshot = snapshot
-        self.coordinator.apply(snapshot.tenants, snapshot.keys, snapshot.providers)
+        self.coordinator.apply(
+            snapshot.tenants, snapshot.keys, snapshot.providers, snapshot.routes
+        )
         for life in self._lives.values():
             self._send(life, snapshot)
 

@@ -52,7 +52,7 @@ from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
 from towplane.tenants.leases import RATE_SHARE_S, RATES, RUNS, Share
 from towplane.tenants.priorities import rank_of
-from towplane.tenants.spec import Budget
+from towplane.tenants.spec import Budget, Limits
 
 SWEEP_S = 0.05
 """How often the deadlines of running exchanges are looked at; their precision."""
@@ -270,6 +270,10 @@ class Hall:
                 route.update(info, self.targets, self._edges)
             routes[info.model] = route
         self.routes = routes
+        for model, route in routes.items():
+            if route.spill is not None and (budget := route.spill.budget) != Budget():
+                route.spill.account = self._account(f"overflow/{model}", Limits(), budget)
+                self._update_account(f"overflow/{model}", Limits(), budget)
         self.mirrors.hold(routes, self.targets, self._edges)
         self.health.hold(self._edges)
         self._look_at_prices()
@@ -336,6 +340,8 @@ class Hall:
         samples += self.mirrors.samples()
         for model, route in self.routes.items():
             samples += route.counters.samples()
+            if route.spill is not None:
+                samples += route.spill.samples(model)
             left = route.retries.left(now)
             if route.scoring is not None:
                 samples.append(route.scoring.sample(model))

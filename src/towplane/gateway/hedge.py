@@ -88,7 +88,7 @@ def _start_rival(x: "Exchange", first: Attempt, hedging: Hedging) -> Attempt | N
     target = decision.target
     price = target.price_at(x.wall).for_input(x.ask.input_estimate)
     cost = estimate_nanousd(price, x.ask.input_estimate, x.output_limit, stream=x.ask.stream)
-    if target.has_limits and claim(x, target) is not True:
+    if (target.has_limits or route.spill is not None) and claim(x, target) is not True:
         unclaim(x)
         return None
     try:

@@ -40,7 +40,8 @@ def walk(x: Exchange) -> Generator[None]:
             decision: Decision | None = route(x, x.begun_at)
         except NoTarget as none:
             decision = yield from _queue(x, none, "first")
-        if decision is not None and decision.target.has_limits:
+        assert x.route is not None
+        if decision is not None and (decision.target.has_limits or x.route.spill is not None):
             decision = yield from _claim(x, decision)
         while decision is not None:
             x.attempt = attempt = Attempt(x, decision)
@@ -85,7 +86,8 @@ def _again(x: Exchange, failed: Attempt) -> Generator[None, None, Decision | Non
         return None
     if decision.wait_s and not (yield from _pause(x, decision.wait_s)):
         return None
-    if not decision.target.has_limits:
+    assert x.route is not None
+    if not decision.target.has_limits and x.route.spill is None:
         return decision
     try:
         return (yield from _claim(x, decision))

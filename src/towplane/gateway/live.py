@@ -14,6 +14,7 @@ from towplane.gateway.dial import forwarding
 from towplane.gateway.messages import Placed, RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
 from towplane.gateway.scoring import Scoring
+from towplane.gateway.spill import SpillState, make_spill
 from towplane.gateway.tariff import DatedPrice, Dearest, find_price
 from towplane.monitoring.catalogue import CATALOGUE
 from towplane.parts.clock import Now
@@ -381,7 +382,8 @@ class RouteState:
     """One route as this worker sees it."""
 
     __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
-                 "info", "mirror", "pace", "retries", "scoring", "waiting")  # fmt: skip
+                 "info", "mirror", "pace", "retries", "scoring",
+                 "spill", "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
@@ -393,6 +395,8 @@ class RouteState:
         self.chooser = Chooser(info.spec, ())
         self.waiting = 0
         """Requests that wait until some target is below its limit."""
+        self.spill: SpillState | None = None
+        """Managed targets behind own engines; None: the route knows no difference."""
         self.pace = Pace()
         """How long attempts at targets that take only so many are under way."""
         self.counters = RouteCounters(info.model, edges)
@@ -419,11 +423,28 @@ class RouteState:
         self.has_slo = info.spec.slo != Slo()
         self.groups = [[targets[place.target] for place in group] for group in info.groups]
         """The targets by group and place, as in the chooser's rosters."""
-        rosters = map(_roster, self.groups, info.groups)
+        self.spill = make_spill(info, self.groups[0] if self.groups else [], self.spill)
+        rosters = map(self._roster, range(len(info.groups)), self.groups, info.groups)
         chooser = Chooser(info.spec, list(rosters))
         chooser.adopt(self.chooser)
         self.chooser = chooser
         self.dearest = Dearest(target for group in self.groups for target in group)
+
+    def _roster(
+        self, group: int, targets: Sequence[TargetState], placed: Sequence[Placed]
+    ) -> Roster:
+        seats = [
+            Seat(target.load, place.weight, place.role, place.arm, target.info.kind == "engine")
+            for target, place in zip(targets, placed, strict=True)
+        ]
+        spill = self.spill
+        if spill is None or group:
+            return Roster(seats, lambda place, now: targets[place].is_usable(now))
+        return Roster(
+            seats,
+            lambda place, now: targets[place].is_usable(now)
+            and (seats[place].is_own or spill.rule.admits(targets[place].load.price, now)),
+        )
 
     def score(self, ask: Ask, now: float) -> float:
         """What a request's prompt scores; NaN: unknown."""
@@ -470,9 +491,3 @@ class RouteState:
         return min(begun_at + queue.longest_s, ends_at)
 
 
-def _roster(targets: Sequence[TargetState], placed: Sequence[Placed]) -> Roster:
-    seats = [
-        Seat(target.load, place.weight, place.role, place.arm, target.info.kind == "engine")
-        for target, place in zip(targets, placed, strict=True)
-    ]
-    return Roster(seats, lambda place, now: targets[place].is_usable(now))

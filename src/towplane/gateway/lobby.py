@@ -1,5 +1,4 @@
-"""Where requests wait while every target that could answer them is full; for the
-fourth station.
+"""Where requests wait while every target that could answer them is full: a room off the line.
 
 One lobby for a worker, over all its routes: who goes next is for `routing.fair_queue` to say, and
 who had better not wait for `routing.shedding`. It is woken by what makes room (an attempt that

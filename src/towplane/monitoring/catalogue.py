@@ -299,6 +299,18 @@ _FAMILIES = (
         ("model", "priority", "reason"),
         sets=(("reason", "shed"),),
     ),
+    Family(
+        "towplane_overflow_attempts_total",
+        "counter",
+        "Attempts at managed targets of a route that asks its own engines first.",
+        ("model",),
+    ),
+    Family(
+        "towplane_overflow_cost_nanousd_total",
+        "counter",
+        "What these attempts cost, as far as prices are known.",
+        ("model",),
+    ),
     Family("towplane_queued_requests", "gauge", "Requests admitted that wait for a target."),
     Family(
         "towplane_connections",

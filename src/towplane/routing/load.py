@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from towplane.routing.latency import PeakEwma
 from towplane.routing.signals import Signals
+from towplane.routing.usual import Usual
 
 if TYPE_CHECKING:
     from towplane.routing.roster import Roster
@@ -26,7 +27,7 @@ class Load:
     """The load of one target."""
 
     __slots__ = ("_in_flight_then", "_listed", "came_at", "in_flight", "latency", "name", "price",
-                 "queued", "signals")  # fmt: skip
+                 "queued", "signals", "usual")  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,6 +40,8 @@ class Load:
         """Seconds to the first token of a stream, or to the end of an answer in one piece."""
         self.price: Price | None = None
         """What it costs now; None: unknown."""
+        self.usual: Usual | None = None
+        """The mean time to a first token lately; None: no route looks at it."""
         self.came_at = 0.0
         """When it came, or came back, after others had served for a while; 0: it was always there."""
         self.signals: Signals | None = None

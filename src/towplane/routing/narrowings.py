@@ -11,6 +11,7 @@ from typing import Protocol
 from towplane.routing.complexity.narrowing import ByComplexity, complexity_of
 from towplane.routing.demand import Demand, Want
 from towplane.routing.outliers import LeaveOutliers
+from towplane.routing.overflow import LeaveSlow, OwnFirst
 from towplane.routing.roster import Roster
 from towplane.routing.slow_start import SlowStart
 from towplane.routing.spec import RouteSpec
@@ -43,4 +44,7 @@ def narrowings_of(spec: RouteSpec) -> tuple[Narrowing, ...]:
         found.append(SlowStart(spec.slow_start_s))
     if spec.outliers is not None:
         found.append(LeaveOutliers())
+    if spec.overflow is not None:
+        slow = LeaveSlow(spec.overflow, spec.slo) if spec.overflow.when == "slow" else None
+        found += [OwnFirst(slow)] if slow is None else [slow, OwnFirst(slow)]
     return tuple(found)

@@ -32,8 +32,9 @@ class Seat(NamedTuple):
 class Roster:
     """One group of targets."""
 
-    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "names", "newcomers", "outliers",
-                 "parked", "places", "seats", "suspects", "watchers", "weights")  # fmt: skip
+    __slots__ = ("_is_usable", "in_flight", "is_even", "loads", "managed", "names", "newcomers",
+                 "outliers", "own", "parked", "places", "seats", "suspects", "watchers",
+                 "weights")  # fmt: skip
 
     def __init__(self, seats: Sequence[Seat], is_usable: Callable[[int, float], bool]) -> None:
         """`is_usable` says of a place and a time whether it may be chosen."""
@@ -46,6 +47,9 @@ class Roster:
         """Whether all weigh the same, and something."""
         self.parked = frozenset(place for place, weight in enumerate(self.weights) if not weight)
         """The places of weight 0: only taken when no other may be."""
+        self.own = frozenset(place for place, seat in enumerate(self.seats) if seat.is_own)
+        self.managed = frozenset(range(len(self.seats))) - self.own
+        """The places of the vendor's engines, and of all others (`routing.overflow`)."""
         self.in_flight = [load.in_flight for load in self.loads]
         self.watchers: list[Callable[[int], None]] = []
         """Called with the place whose load is different from before: what policies compare is kept

@@ -125,6 +125,25 @@ class Affinity(Section, frozen=True, kw_only=True):
     before a session moves, 1 or more."""
 
 
+class Scoring(Section, frozen=True, kw_only=True):
+    """With `scored`: how much each score counts; 0: it is not looked at."""
+
+    queue: Number = 2.0
+    """How little waits at the engine (llm-d's defaults, as the next two)."""
+    kv: Number = 2.0
+    """How empty its KV cache is."""
+    prefix: Number = 3.0
+    """How much of the prompt it has seen."""
+    lora: Number = 1.0
+    """Whether it runs the adapter that is asked for."""
+    in_flight: Number = 1.0
+    """How little is under way there; stands in for `queue` and `kv` where no engine says them."""
+    latency: Number = 0.0
+    """How quick it was lately."""
+    cost: Number = 0.0
+    """How cheap it is."""
+
+
 class Timeouts(Section, frozen=True, kw_only=True):
     """Each clock of an attempt; `total` covers the whole request with its retries."""
 
@@ -176,9 +195,10 @@ class Overflow(Section, frozen=True, kw_only=True):
 
     when: Literal["full", "slow"] = "full"
     """`full`: no engine of the route has room, or is well; `slow`: or all that have room are slow
-    to their first token, held against `slo.ttft`."""
-    back: Share = 0.8
-    """An engine counts as slow until its first tokens come within this share of `slo.ttft`."""
+    to their first token."""
+    share: Share = 0.8
+    """An engine is slow while its first tokens of the last seconds took longer in the mean than
+    this share of `slo.ttft`, or it says that it is saturated."""
     daily_nanousd: Money | None = field(name="daily", default=None)
     """What managed targets of the route may cost from midnight to midnight, UTC, over all workers;
     then requests wait for the engines."""
@@ -366,7 +386,8 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     choose: Name = "least-in-flight"
     """How one target is chosen among those that are well: `round-robin`, `random`, `weighted`,
     `least-in-flight`, `power-of-two`, `peak-ewma`, `least-cost`, `cheapest-in-slo`, `chwbl`,
-    `affinity`, `prefix`, `least-work`, `complexity`, or the name of a policy of your own."""
+    `affinity`, `prefix`, `least-work`, `scored`, `complexity`, or the name of a policy of your
+    own."""
     targets: list[TargetSpec]
     """Where the model is served; at least one."""
     fallback: list[str | Fallback] = []
@@ -379,6 +400,8 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     """What makes two prompts begin alike."""
     prefix: Prefix = Prefix()
     """How prompts are compared block by block."""
+    scoring: Scoring = Scoring()
+    """With `scored`: what counts how much."""
     affinity: Affinity = Affinity()
     """What a session is."""
     timeouts: Timeouts = Timeouts()

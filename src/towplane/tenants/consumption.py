@@ -5,15 +5,21 @@ Reads inside a transaction that somebody else owns. A project is its keys. The l
 used is the same whether it is summed over days or over workers.
 """
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from towplane.tenants.windows import TOTAL, Account, Used
 
-__all__ = ["used", "used_by_worker"]
+__all__ = ["overflow_used", "used", "used_by_worker"]
 
 _SUMS = (
     "SELECT coalesce(sum(requests), 0), coalesce(sum(input + output), 0), "
     "coalesce(sum(cost_nanousd), 0) FROM usage_by_day WHERE "
+)
+_BY_TARGET = (
+    "SELECT target, coalesce(sum(requests), 0), coalesce(sum(input + output), 0), "
+    "coalesce(sum(cost_nanousd), 0) FROM usage_by_day WHERE model = :model"
 )
 _OF = {
     "tenant": "tenant = :name",
@@ -45,6 +51,24 @@ def used(connection: sa.Connection, account: Account, window: str) -> Used:
         },
     ).one()
     return Used(*map(int, row))
+
+
+def overflow_used(
+    connection: sa.Connection, model: str, providers: Collection[str], window: str
+) -> Used:
+    """What a route's attempts at targets of these providers used in a window."""
+    query = _BY_TARGET
+    if window != TOTAL:
+        query += " AND day BETWEEN :first AND :last"
+    rows = connection.execute(
+        sa.text(query + " GROUP BY target"),
+        {"model": model, "first": window, "last": window + "~"},
+    )
+    found = Used()
+    for target, *amounts in rows:
+        if target.partition("/")[0] in providers:
+            found = found.plus(Used(*map(int, amounts)))
+    return found
 
 
 def used_by_worker(connection: sa.Connection, incarnation: str) -> dict[tuple[Account, str], Used]:

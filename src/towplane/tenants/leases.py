@@ -63,7 +63,8 @@ class _Grant:
 class Pool:
     """All units of one limit in one window."""
 
-    __slots__ = ("_grants", "ends_at", "held", "limit", "measure", "out", "reserve_ratio")
+    __slots__ = ("_grants", "ends_at", "held", "is_lent_thin", "limit", "measure", "out",
+                 "reserve_ratio")  # fmt: skip
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Pool:
         spent: int = 0,
         ends_at: float = math.inf,
         reserve_ratio: float = 0.0,
+        is_lent_thin: bool = False,
     ) -> None:
         self.measure = measure
         self.limit = limit
@@ -82,6 +84,8 @@ class Pool:
         """Wall clock at which the window is over and the pool can be forgotten."""
         self.reserve_ratio = reserve_ratio
         """Share of the limit that requests of low priority leave to the others."""
+        self.is_lent_thin = is_lent_thin or measure in RATES
+        """What a worker holds when it dies is lost, so it never holds much more than it needs."""
         self.held: dict[int, int] = {}
         """By worker: units granted and not returned (of a rate: in the last minute)."""
         self._grants: deque[_Grant] = deque()
@@ -109,8 +113,7 @@ class Pool:
         if not self.is_enough(need, now, is_low=is_low):
             return 0
         free = self.free(now)
-        # What a worker holds of a rate when it dies is lost for a minute, so it never holds much.
-        parts = 8 * workers if self.measure in RATES else 2 * workers if workers > 1 else 1
+        parts = 8 * workers if self.is_lent_thin else 2 * workers if workers > 1 else 1
         # Whoever asks next of this worker may be of low priority: no more out of the reserve.
         amount = max(need, min(free // parts, free - self._reserve()))
         self._give(worker, amount, now)

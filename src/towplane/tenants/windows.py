@@ -27,10 +27,10 @@ DAY_S = 86_400
 
 
 class Account(NamedTuple):
-    """Who has limits: a tenant by name, a project as `TENANT/PROJECT`, a key by its public id, or a
-    provider."""
+    """Who has limits: a tenant by name, a project as `TENANT/PROJECT`, a key by its public id, a
+    provider, or the overflow of a route."""
 
-    kind: Literal["tenant", "project", "key", "provider"]
+    kind: Literal["tenant", "project", "key", "provider", "overflow"]
     name: str
 
 

@@ -403,7 +403,7 @@ class Fleet:
             routes=routes,
             providers=tuple(providers),
         )
-        self.coordinator.apply(self.snapshot.tenants, self.snapshot.keys, self.snapshot.providers)
+        self._tell_coordinator()
         for _ in range(workers):
             self.start()
 
@@ -462,9 +462,13 @@ class Fleet:
         fields = {name: getattr(self.snapshot, name) for name in self.snapshot.__struct_fields__}
         fields["version"] += 1
         self.snapshot = Snapshot(**(fields | changed))
-        self.coordinator.apply(self.snapshot.tenants, self.snapshot.keys, self.snapshot.providers)
+        self._tell_coordinator()
         for worker in self.workers.values():
             worker.coming.append(self.snapshot)
+
+    def _tell_coordinator(self) -> None:
+        now = self.snapshot
+        self.coordinator.apply(now.tenants, now.keys, now.providers, now.routes)
 
     def carry_from(self, worker: Worker, most: int = 10**9) -> None:
         """Messages of a worker reach the coordinator."""
