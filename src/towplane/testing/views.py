@@ -10,6 +10,7 @@ from math import sin
 
 import msgspec
 
+from towplane.api.account_views import changes_of
 from towplane.api.explanations import (
     Question,
     RequestExplanation,
@@ -17,7 +18,6 @@ from towplane.api.explanations import (
     WorkerExplanation,
 )
 from towplane.api.scores import RouteScores
-from towplane.api.account_views import changes_of
 from towplane.api.views import (
     Alert,
     AuditRow,

@@ -36,6 +36,8 @@ FOLDS = 5
 LEAST = 50
 """Labels below which folds are too small to say anything."""
 DRAWS = 1000
+LEAST_LEAD = 0.01
+"""APGR over the length below which a scorer is not worth its name: it may be real and is nothing."""
 _SEED = 20261123
 _TRAINED: tuple[Kind, ...] = ("domain", "logistic", "factorisation")
 """From the simplest on."""
@@ -195,7 +197,12 @@ def _judge(
                 f"(difference {gain[0]:+.3g} to {gain[1]:+.3g})"
             ),
         )
-    better = [kind for kind in _TRAINED if (found := over.get(kind)) and found[0] > 0]
+    apgr = {row.scorer: row.apgr or 0.0 for row in table}
+    better = [
+        kind
+        for kind in _TRAINED
+        if (found := over.get(kind)) and found[0] > 0 and apgr[kind] - apgr["length"] >= LEAST_LEAD
+    ]
     if not better:
         row = next(row for row in table if row.scorer == "length")
         by_length = (
@@ -211,7 +218,6 @@ def _judge(
                 f"{by_length}"
             ),
         )
-    apgr = {row.scorer: row.apgr or 0.0 for row in table}
     best = max(better, key=lambda kind: apgr[kind])
     best_area = measure(ranks[best], samples.gain, weights).area
     for kind in better:

@@ -32,6 +32,8 @@ Places = npt.NDArray[np.intp]
 
 MOST_DOMAINS = 32
 _LEAST_OF_DOMAIN = 5
+_LEAST_OF_WORD = 3
+"""Prompts that must have a word or a pair: what fewer have cannot foretell others."""
 _SHRINK = 5.0
 _FACTORS = 24
 _RIDGES = (0.3, 3.0, 30.0)
@@ -98,16 +100,22 @@ def fit(kind: Kind, samples: Samples, rows: Places) -> Fit:
     length = samples.length[rows]
     centre, spread = float(length.mean()), float(length.std()) or 1.0
     z = (length - centre) / spread
-    words, wish = samples.words[rows], samples.wish[rows]
     if kind == "length":
         along = float(np.dot(z, samples.gain[rows] - samples.gain[rows].mean()))
         return Fit((Lane("", length=-1.0 if along < 0 else 1.0),), centre, spread, b"")
+    words, wish = samples.words[rows], samples.wish[rows]
+    common = np.flatnonzero(words.getnnz(axis=0) >= _LEAST_OF_WORD)
+    words = words[:, common]
+    lanes: tuple[Lane, ...] = (Lane(""),)
     if kind == "logistic":
         theta = _fit_best(words, z, wish[:, None])
-        return _pack((Lane(""),), theta, centre, spread)
-    if kind == "factorisation":
-        return _pack((Lane(""),), _fit_factors(words, z, wish), centre, spread)
-    return _fit_domains(samples, rows, z, centre, spread)
+    elif kind == "factorisation":
+        theta = _fit_factors(words, z, wish)
+    else:
+        lanes, theta = _fit_domains(samples, rows, words, z)
+    whole = np.zeros((BUCKETS + 2, len(lanes)))
+    whole[common], whole[-2:] = theta[:-2], theta[-2:]
+    return _pack(lanes, whole, centre, spread)
 
 
 def _words(texts: Sequence[str]) -> Any:
@@ -124,19 +132,21 @@ def _words(texts: Sequence[str]) -> Any:
     )
 
 
-def _fit_domains(samples: Samples, rows: Places, z: Floats, centre: float, spread: float) -> Fit:
+def _fit_domains(
+    samples: Samples, rows: Places, words: Any, z: Floats
+) -> tuple[tuple[Lane, ...], Floats]:
     """Shares of domains, and what each of them gained."""
     domain, gain = samples.domain[rows], samples.gain[rows]
     known = np.flatnonzero(domain >= 0)
     each = np.eye(len(samples.domains))[domain[known]]
-    theta = _fit_best(samples.words[rows][known], z[known], each)
+    theta = _fit_best(words[known], z[known], each)
     mean = float(gain.mean())
     lanes = []
     for number, name in enumerate(samples.domains):
         own = gain[domain == number]
         gained = (float(own.sum()) + _SHRINK * mean) / (len(own) + _SHRINK)
         lanes.append(Lane(name, gain=(gained / samples.scale + 1) / 2, labels=len(own)))
-    return _pack(tuple(lanes), theta, centre, spread)
+    return tuple(lanes), theta
 
 
 def _fit_factors(words: Any, z: Floats, wish: Floats) -> Floats:
