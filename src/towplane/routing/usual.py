@@ -10,29 +10,34 @@ from math import exp
 __all__ = ["FORGETS_S", "Usual"]
 
 FORGETS_S = 10.0
-"""τ, and after so long without an answer nothing is known: half a minute of an engine's work is
-longer than what fills or empties its queue."""
+"""τ, as of `routing.latency`; and after so long without an answer nothing is known, so that a target
+that was left alone is tried again."""
 _LEAST = 0.1
+_FEWEST = 3
+"""One answer is no mean."""
 
 
 class Usual:
     """The mean of one target."""
 
-    __slots__ = ("_at", "_seconds")
+    __slots__ = ("_at", "_seconds", "_seen")
 
     def __init__(self) -> None:
         self._seconds = 0.0
         self._at = float("-inf")
+        self._seen = 0
 
     def observe(self, seconds: float, now: float) -> None:
         """A first token took so long."""
-        if self.estimate_s(now) is None:
-            self._seconds = seconds
-        else:
-            moves = max(_LEAST, 1.0 - exp(-(now - self._at) / FORGETS_S))
-            self._seconds += (seconds - self._seconds) * moves
+        passed_s = now - self._at
+        if passed_s > FORGETS_S:
+            self._seen = 0
+        self._seen += 1
+        moves = max(_LEAST, 1.0 / self._seen, 1.0 - exp(-passed_s / FORGETS_S))
+        self._seconds += (seconds - self._seconds) * moves
         self._at = now
 
     def estimate_s(self, now: float) -> float | None:
-        """The mean; None: nothing was heard of late."""
-        return self._seconds if now - self._at <= FORGETS_S else None
+        """The mean; None: too little was heard of late."""
+        is_known = self._seen >= _FEWEST and now - self._at <= FORGETS_S
+        return self._seconds if is_known else None
