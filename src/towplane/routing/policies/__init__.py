@@ -29,6 +29,7 @@ _BUILT_IN = {
     "affinity": "affinity:Affinity",
     "prefix": "prefix:PrefixPolicy",
     "least-work": "least_work:LeastWork",
+    "scored": "scored:Scored",
     "complexity": "least_in_flight:LeastInFlight",  # of those left by the narrowing
 }
 """Module in this package, and the class there."""

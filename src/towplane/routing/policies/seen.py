@@ -71,6 +71,19 @@ class SeenPrompts:
                 depths[place] = depths[place] or depth
         return depths
 
+    def depths_of(self, demand: Demand, places: Collection[int]) -> list[int]:
+        """How many leading blocks each of these has."""
+        if not demand.blocks:
+            return [0] * len(places)
+        masks = [self._masks[place] for place in places]
+        left = sum(masks)
+        depths = dict.fromkeys(masks, 0)
+        for depth, mask in self._prefixes.levels(demand.blocks, left):
+            for one in masks:
+                if mask & one and not depths[one]:
+                    depths[one] = depth
+        return [depths[mask] for mask in masks]
+
     def _seat(self) -> None:
         roster, bits = self._roster, self._prefixes.bits
         self._bits = [bits[name] for name in roster.names]
