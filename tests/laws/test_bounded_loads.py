@@ -93,7 +93,7 @@ def test_only_the_keys_of_the_leaver_move(count: int) -> None:
 
 
 def test_with_a_bound_few_more_move_than_without() -> None:
-    """400 requests on 20 targets at c = 1.25, and then on 19: the 5 % that lost their home move, and
+    """400 requests on 20 targets at c = 1.25, then on 19: the 5 % that lost their home move, and
     those that these push on. O(1/ε²) times as many in theory, measured 2.4 times: 12 %."""
     names = [f"t{number}" for number in range(20)]
     placed = []

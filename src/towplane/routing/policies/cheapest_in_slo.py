@@ -17,7 +17,7 @@ from towplane.routing.demand import Demand, Want
 from towplane.routing.latency import DECAY_S
 from towplane.routing.policies.least_cost import Tariffs, cost_of
 from towplane.routing.policies.policy import Choice, Policy
-from towplane.routing.policies.scan import but_parked, lowest
+from towplane.routing.policies.scan import LAST, but_parked, lowest
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
@@ -45,7 +45,7 @@ class CheapestInSlo(Policy):
         """With the predicted time of each, in seconds."""
         place, is_in_time = self._find(demand, barred, turn, now)
         scores = tuple(
-            exp(rank - now / DECAY_S) if at not in barred and rank < inf else None
+            exp(rank - now / DECAY_S) if at not in barred and abs(rank) < LAST else None
             for at, rank in enumerate(self._ranks)
         )
         if not is_in_time:
@@ -83,5 +83,5 @@ class CheapestInSlo(Policy):
     def _rank(self, place: int) -> float:
         latency, in_flight = self._roster.loads[place].latency, self._roster.in_flight[place]
         if latency.rank == -inf:
-            return inf if in_flight else -inf
+            return LAST if in_flight else -LAST
         return latency.rank + log(max(1.0, (in_flight + 1) / latency.in_flight))
