@@ -55,6 +55,8 @@ _PRUNE = tuple(
     f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # as here
     for table in ("attempt_numbers", "attempt_details", "price_adjustments")
 )
+_PRUNE_SCORES = "DELETE FROM scores WHERE at_us < ?"
+"""A score comes after its request."""
 _NEXT_ID = "SELECT id FROM attempt_numbers WHERE id >= ? ORDER BY id LIMIT 1"
 _AFTER_ALL = "~"  # follows everything that an id is made of
 
@@ -226,6 +228,7 @@ class Ledger:
                 "(SELECT incarnation FROM journals WHERE finished_us < ?)",
                 (round(before * 1_000_000),),
             )
+            connection.exec_driver_sql(_PRUNE_SCORES, (round(before * 1_000_000),))
         return removed
 
     def _read(self, limit: int) -> list[_Read]:

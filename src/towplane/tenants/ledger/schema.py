@@ -28,12 +28,13 @@ __all__ = [
     "price_adjustments",
     "projects",
     "repricings",
+    "scores",
     "spend_by_writer",
     "tenants",
     "usage_by_day",
 ]
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest step of `tenants/migrations/versions`."""
 
 metadata = sa.MetaData()
@@ -189,6 +190,16 @@ projects = sa.Table(
     metadata,
     *(sa.Column(name, _Text, primary_key=True) for name in ("tenant", "name")),
     _text("record"),
+    sqlite_with_rowid=False,
+)
+
+scores = sa.Table(
+    "scores",  # what the vendor thinks of the answers to requests; the last word on each holds
+    metadata,
+    sa.Column("request", _Text, primary_key=True),
+    _text("model"),
+    sa.Column("score", sa.Float, nullable=False),
+    _whole("at_us"),
     sqlite_with_rowid=False,
 )
 
