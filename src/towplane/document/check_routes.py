@@ -5,6 +5,7 @@ Pure, as `document.check`, which composes it.
 
 from collections.abc import Iterable, Iterator
 
+from towplane.document.check_capacity import check_capacity
 from towplane.document.check_complexity import check_complexity
 from towplane.document.check_policies import check_policy
 from towplane.document.finding import Finding, check_known, say_name
@@ -47,6 +48,7 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
         what = "a breaker stays open longer than its longest"
         yield Finding(place=(*place, "breaker", "longest"), what=what)
     yield from _check_resilience(place, route)
+    yield from check_capacity(place, route)
     yield from check_complexity(place, route)
     yield from check_policy(place, route)
 
