@@ -14,6 +14,7 @@ from towplane.cli.routing_train import train
 if TYPE_CHECKING:
     from towplane.api.explanations import WorkerExplanation
     from towplane.api.views import TargetView
+    from towplane.routing.explain import Place
 
 __all__ = ["app"]
 
@@ -126,7 +127,7 @@ def _show(output: Output, workers: "list[WorkerExplanation]") -> None:
                 place.weight,
                 place.in_flight,
                 None if place.score is None else f"{place.score:.3g}",
-                "yes" if place.usable else f"no: {place.why_not}",
+                _usable(place),
             ]
             for group in worker.groups
             for place in group.places
@@ -152,6 +153,13 @@ def _read(name: str) -> str:
         return sys.stdin.read() if name == "-" else Path(name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{name} cannot be read: {error}") from None
+
+
+def _usable(place: "Place") -> str:
+    """A target that is well may still be passed over for this request."""
+    if not place.usable:
+        return f"no: {place.why_not}"
+    return f"passed over: {place.why_not}" if place.why_not else "yes"
 
 
 def _cause(cause: str) -> str:

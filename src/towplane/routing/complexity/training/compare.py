@@ -37,7 +37,7 @@ LEAST = 50
 """Labels below which folds are too small to say anything."""
 DRAWS = 1000
 LEAST_LEAD = 0.01
-"""APGR over the length below which a scorer is not worth its name: it may be real and is nothing."""
+"""APGR over the length below which a lead may be real and is nothing."""
 _SEED = 20261123
 _TRAINED: tuple[Kind, ...] = ("domain", "logistic", "factorisation")
 """From the simplest on."""
