@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from towplane.api.experiments import ArmsView, KeptScore, PostedScore, Since
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.api.health import HEALTH_S, HealthBy, HealthRow, health_rows, with_health
 from towplane.api.pulse import Pulse
@@ -269,6 +270,14 @@ async def _explain_request(call: Call) -> RequestExplanation:
     return await call.view.explain_request(call.path["request"])
 
 
+async def _arms(call: Call) -> ArmsView:
+    return await call.view.arms(call.path["model"], call.query.since)
+
+
+async def _post_score(call: Call) -> KeptScore:
+    return await call.view.post_score(call.path["model"], call.body)
+
+
 async def _tenants(call: Call) -> TenantList:
     return TenantList(tenants=await call.view.tenancy.tenants())
 
@@ -398,6 +407,24 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "What a model's prompts scored lately",
         _scores,
         RouteScores,
+        fails=("not_found",),
+    ),
+    Endpoint(
+        "POST",
+        "/routing/{model}/scores",
+        "Say how good the answer to a request was, for comparing arms",
+        _post_score,
+        KeptScore,
+        body=PostedScore,
+        fails=("not_found", "bad_request"),
+    ),
+    Endpoint(
+        "GET",
+        "/routing/{model}/arms",
+        "The arms of a split, compared; valid whenever it is looked at",
+        _arms,
+        ArmsView,
+        query=Since,
         fails=("not_found",),
     ),
     Endpoint(

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import UNSET, Struct, UnsetType, field
 
+from towplane.api.experiments import ArmsView, KeptScore, PostedScore
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.api.scores import RouteScores
 from towplane.monitoring.health import Health
@@ -662,6 +663,14 @@ class PlaneView(Protocol):
 
     async def scores(self, model: str) -> RouteScores:
         """What a model's prompts scored lately; NotFound where they are not scored."""
+        ...
+
+    async def arms(self, model: str, since: datetime | None) -> ArmsView:
+        """The arms of a route, compared; NotFound where it has none."""
+        ...
+
+    async def post_score(self, model: str, posted: PostedScore) -> KeptScore:
+        """Keep what the vendor thinks of an answer; NotFound, BadRequest."""
         ...
 
     async def explain_request(self, request: str) -> RequestExplanation:

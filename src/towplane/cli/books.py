@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from towplane.api.explanations import AttemptRow
 from towplane.api.tenancy import Tenancy
@@ -38,6 +39,8 @@ PRUNE_S = 600.0
 _PRUNE_STEPS = 1000
 
 _log = logging.getLogger("towplane.plane")
+
+T = TypeVar("T")
 
 
 class PlaneBooks:
@@ -107,6 +110,16 @@ class PlaneBooks:
         return [
             attempt_row(row) for row in await asyncio.to_thread(self._ledger.attempts_of, request)
         ]
+
+    async def asked(self, question: Callable[[Database], T], *, fold: bool = True) -> T:
+        """Ask the database in a thread; what the journal has is folded first."""
+
+        def ask() -> T:
+            if fold:
+                self._fold_all()
+            return question(self._database)
+
+        return await asyncio.to_thread(ask)
 
     async def measure(self) -> None:
         """How far the ledger is behind; this reads what it counts."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
+from towplane.api.experiments import ArmsView, KeptScore, PostedScore
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.api.scores import RouteScores
 from towplane.api.views import PlaneStatus, PriceView
@@ -28,6 +29,7 @@ from towplane.cli import read_model as views
 from towplane.cli.books import PlaneBooks
 from towplane.cli.certificates import check_certificates, watch_certificates
 from towplane.cli.credentials import PlaneCredentials
+from towplane.cli.experiments import arms_view, post_score
 from towplane.cli.explanation import make_account, make_explanation
 from towplane.cli.front import Front
 from towplane.cli.price_book import PlanePriceBook
@@ -261,6 +263,18 @@ class RunningPlane:
         await self.fleet.report()
         reports = [worker.report for worker in self.fleet.workers]
         return make_scores(self.fleet.snapshot, reports, model)
+
+    async def arms(self, model: str, since: datetime | None) -> ArmsView:
+        """The arms of a route, compared by the ledger."""
+        routes = self.plane.routing
+        return await self.books.asked(lambda books: arms_view(books, routes, model, since))
+
+    async def post_score(self, model: str, posted: PostedScore) -> KeptScore:
+        """Keep what the vendor thinks of an answer."""
+        routes, now = self.plane.routing, self._clock.wall()
+        return await self.books.asked(
+            lambda books: post_score(books, routes, model, posted, now), fold=False
+        )
 
     async def explain_request(self, request: str) -> RequestExplanation:
         """Where a past request went: what a worker remembers, and what the ledger knows."""

@@ -11,6 +11,7 @@ from math import sin
 import msgspec
 
 from towplane.api.account_views import changes_of
+from towplane.api.experiments import ArmsView, KeptScore, PostedScore
 from towplane.api.explanations import (
     Question,
     RequestExplanation,
@@ -56,7 +57,9 @@ from towplane.api.views import (
 from towplane.monitoring.catalogue import CATALOGUE, edges
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, NotFound
+from towplane.routing.experiments.compare import Tally
 from towplane.routing.explain import Seen
+from towplane.routing.spec import Split
 from towplane.tenants.spec import Budget, Limits
 from towplane.testing.rosters import explained
 
@@ -405,6 +408,18 @@ class FakePlaneView:
         if not any(route.model == model for route in self.state.routes):
             raise NotFound(f"there is no route for the model {model}")
         return RouteScores(model=model, scorer="length", threshold=400.0, scores=[12.0, 640.0])
+
+    async def arms(self, model: str, since: datetime | None) -> ArmsView:
+        """Two arms of which nothing is known yet."""
+        if model != "chat":
+            raise NotFound(f"there is no route for the model {model}", next_step="there is: chat")
+        split = Split(arms={"control": 90, "candidate": 10})
+        return ArmsView(model=model, since=since, comparison=Tally(split).compare())
+
+    async def post_score(self, model: str, posted: PostedScore) -> KeptScore:
+        """As it came."""
+        at = datetime(2026, 11, 23, tzinfo=UTC)
+        return KeptScore(model=model, request_id=posted.request_id, score=posted.score, at=at)
 
     async def explain_request(self, request: str) -> RequestExplanation:
         """One that left nothing to tell."""
