@@ -71,24 +71,30 @@ class Prefixes:
         """Leading blocks and who of `among` has that many: deepest first, each time somebody more
         has them, ending with those that have one."""
         young, old = self._blocks.young.get, self._blocks.old.get
-        end, known = len(blocks), 0
+        high, known = len(blocks), 0
         for _ in range(_MOST_LEVELS):
-            # The most leading blocks that somebody more than the known has lie in [low, high].
-            low, high, found = 0, end, known
+            if not high:
+                return
+            found = (young(blocks[0], 0) | old(blocks[0], 0)) & among
+            if found == known:
+                return  # who has not the first has none
+            # Somebody more has `low` blocks, nobody more has above `high`. A conversation has grown
+            # by little, so steps back from the end that double come before halves.
+            low, step = 1, 1
             while low < high:
-                middle = (low + high + 1) // 2
+                middle = max(high - step + 1, (low + high) // 2 + 1)
                 block = blocks[middle - 1]
                 have = (young(block, 0) | old(block, 0)) & among
                 if have != known:
                     low, found = middle, have
+                    step = high
                 else:
                     high = middle - 1
-            if not low:
-                return
+                    step *= 2
             yield low, found
             if found == among:
                 return
-            end, known = low - 1, found
+            high, known = low - 1, found
 
     def depth_of(self, blocks: Sequence[int], bit: int) -> int:
         """How many leading blocks this one has."""

@@ -42,9 +42,10 @@ __all__ = ["Scored"]
 _ALL = 8
 """So many are all scored."""
 _HOLDERS = 4
-_ODD_STEPS = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35)
-"""Three by chance: multiples of the turn. Primes near 2³² (xxHash's), so that no number of targets
-divides them."""
+_ODD = 3
+_STRIDE = 0x9E3779B1
+"""By chance: multiples of the turn. A prime near 2³²/φ (xxHash's), which fleets are not a multiple
+of."""
 _LOOKED_AT = 16
 """Of many that have seen the same, so many are compared."""
 
@@ -61,7 +62,11 @@ class Scored(Policy):
         count = len(roster)
         # What is compared, by place, brought up to date when a load changes.
         self._busy = [0.0] * count
-        """Under way per weight; `LAST` where nothing weighs."""
+        """Under way per weight, as we count or as the engine says; `LAST` where nothing weighs."""
+        self._own = [0.0] * count
+        """As we count."""
+        self._busy_until = [inf] * count
+        """Until when an engine's word may be believed that stands in `_busy`."""
         self._waiting = [0.0] * count
         self._free = [0.0] * count
         """Of the KV cache."""
@@ -109,7 +114,8 @@ class Scored(Policy):
         self, demand: Demand, barred: Collection[int], turn: int, now: float
     ) -> tuple[list[int], list[float]]:
         """The shortlist, and the weighted sum of each."""
-        roster, spec, busy = self._roster, self._spec, self._busy
+        roster, spec = self._roster, self._spec
+        busy, own, busy_until = self._busy, self._own, self._busy_until
         places, depths = self._shortlist(demand, but_parked(roster, barred), turn)
         even = self._all_busy / len(roster) + 1.0
         queues = self._queues(places, now)
@@ -118,7 +124,7 @@ class Scored(Policy):
         on_depth = spec.prefix / (len(demand.blocks) or 1)
         scores = []
         for place, depth, queue in zip(places, depths, queues, strict=True):
-            idle = even / (even + busy[place])
+            idle = even / (even + (busy[place] if busy_until[place] >= now else own[place]))
             scores.append(
                 on_idle * idle
                 + on_queue * (idle if queue is None else queue)
@@ -167,7 +173,8 @@ class Scored(Policy):
             if len(found) >= _HOLDERS:
                 break
         others = [lowest(self._busy, barred, turn)]
-        others += [nth_left(turn * step % count, barred) for step in _ODD_STEPS]
+        odd = turn * _STRIDE
+        others += [nth_left((odd + n * count // _ODD) % count, barred) for n in range(_ODD)]
         if demand.adapter:
             others += self._runners(demand.adapter, barred)
         others = [place for place in dict.fromkeys(others) if place not in found]
@@ -197,22 +204,20 @@ class Scored(Policy):
     # What is known
 
     def _changed(self, place: int) -> None:
-        roster = self._roster
-        load, weight, under_way = (
-            roster.loads[place],
-            roster.weights[place],
-            roster.in_flight[place],
-        )
-        said = load.signals
-        if said is not None:
-            under_way = self._hear(place, said, load.sent_since(), under_way)
-        before, busy = self._busy[place], under_way / weight if weight else LAST
-        self._busy[place] = busy
-        if weight:
-            self._all_busy += busy - before
+        roster, before = self._roster, self._busy[place]
+        weight, in_flight = roster.weights[place], roster.in_flight[place]
+        if not weight:
+            self._busy[place] = self._own[place] = LAST
+            return
+        self._own[place] = self._busy[place] = in_flight / weight
+        load = roster.loads[place]
+        if load.signals is not None:
+            self._hear(place, load.signals, load.sent_since())
+        self._all_busy += self._busy[place] - before
 
-    def _hear(self, place: int, said: Signals, sent: int, under_way: int) -> int:
-        """Keep what its engine says; how much is under way there, as far as anybody knows."""
+    def _hear(self, place: int, said: Signals, sent: int) -> None:
+        """Keep what its engine says, with what was sent since on top. Old news stays in `_busy`,
+        which finds who may be idle, but is not scored."""
         until = said.read_at + said.fresh_s
         if said.waiting is not None:
             self._waiting[place] = said.waiting + sent
@@ -220,9 +225,10 @@ class Scored(Policy):
         if said.kv_used is not None:
             self._free[place] = 1.0 - said.kv_used
             self._free_until[place] = until
-        if said.running is None:
-            return under_way
-        return max(under_way, said.running + (said.waiting or 0) + sent)
+        if said.running is not None:
+            told = said.running + (said.waiting or 0) + sent
+            self._busy[place] = max(self._own[place], told / self._roster.weights[place])
+            self._busy_until[place] = until
 
     def _say(self, place: int, demand: Demand, now: float) -> str:
         """In words, what spoke for it."""
