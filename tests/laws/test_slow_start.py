@@ -67,7 +67,7 @@ def test_a_new_roster_knows_who_came_lately() -> None:
 
 @pytest.mark.parametrize("choose", [name for name in POLICIES if name != "weighted"])
 def test_it_holds_for_every_policy(choose: str) -> None:
-    spec = RouteSpec(targets=[], choose=choose, slow_start_s=30.0)  # type: ignore[arg-type]
+    spec = RouteSpec(targets=[], choose=choose, slow_start_s=30.0)
     roster = looked_at(*[(1, 0)] * 4)
     chooser = Chooser(spec, [roster])
     roster.loads[3].returned(0.5)

@@ -206,7 +206,7 @@ def test_streams_that_hang_after_their_first_token_end_with_an_error_that_says_s
 
 def test_while_any_stream_brings_tokens_the_others_may_wait() -> None:
     fleet = make(["a"], ["b"], breaker=Breaker(stalled_s=60.0))
-    ask(fleet), ask(fleet), ask(fleet)  # noqa: B018
+    ask(fleet), ask(fleet), ask(fleet)
     fleet.worker.upstreams[0].give(STREAM, A)
     for _ in range(20):
         fleet.wait(10.0)
@@ -249,11 +249,11 @@ def test_an_outlier_is_left_out_while_the_others_serve() -> None:
     assert {host for host, _ in asked(fleet)[before:]} == {"b", "c"}
     fleet.reload()
     fleet.turn()
-    ask(fleet), ask(fleet)  # noqa: B018
+    ask(fleet), ask(fleet)
     assert {host for host, _ in asked(fleet)[before:]} == {"b", "c"}, "a reload forgets nothing"
     fleet.wait(31.0)
     before = len(asked(fleet))
-    ask(fleet), ask(fleet), ask(fleet)  # noqa: B018
+    ask(fleet), ask(fleet), ask(fleet)
     assert "a" in {host for host, _ in asked(fleet)[before:]}
     for client in fleet.worker.clients:
         client.leave()

@@ -128,14 +128,19 @@ class Health:
         """Targets whose streams wait and bring nothing: their breakers open, and what waits there
         is given up, to be tried elsewhere if the client has seen nothing of it."""
         waiting, token_at = self._waiting()
-        for name, attempts in waiting.items():
-            target = self._hall.targets.get(name)
-            if target is None or not math.isfinite(target.breaker.stalled_s):
+        for name, target in self._hall.targets.items():
+            attempts = waiting.get(name, [])
+            signals = target.load.signals
+            if not attempts and signals is None:
                 continue
             progress = self._progress.get(name)
             if progress is None:
-                progress = self._progress[name] = Progress(min(since for _, since in attempts))
+                first_at = min((since for _, since in attempts), default=now)
+                progress = self._progress[name] = Progress(first_at)
             progress.look(now, done=_brought_by(target), token_at=token_at.get(name, 0.0))
+            if signals is not None:
+                beat = signals.heartbeat if signals.is_fresh(now) else None
+                progress.hear(now, beat=beat, running=signals.running or 0)
             limit_s = target.breaker.stalled_s
             stalled_s = progress.stalled_s(now, limit_s, [since for _, since in attempts])
             if stalled_s and target.breaker.state == "closed":

@@ -89,7 +89,7 @@ def route_around(x: Exchange, cause: Cause) -> Decision:
     assert x.route is not None
     failed = x.attempt.error if x.attempt is not None else None
     reason = reason_of(failed) if failed is not None else "unavailable"
-    decision = _choose(x, x.hall.now(), tried=x.tried, cause=cause, reason=reason)
+    decision = _choose(x, x.hall.now(), tried=x.tried, cause=cause, after=reason)
     if decision is None:
         raise _no_target(x)
     return decision
@@ -112,7 +112,7 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
     is_own = error.retry == "never"
     if is_own and (state.closed is None or reason not in ON_DEMAND):
         return None
-    decision = _choose(x, now, tried=x.tried, cause="retry", reason=reason)
+    decision = _choose(x, now, tried=x.tried, cause="retry", after=reason)
     if decision is None and not is_own:
         decision = _wait_for(x, failed, now)
     if decision is not None and not state.retries.take(now):
@@ -124,7 +124,7 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
 def choose_rival(x: Exchange, first: "Attempt", now: float) -> Decision | None:
     """A target for a second attempt while the first runs (`gateway.hedge`)."""
     tried = [*x.tried, first.target.info.name]
-    return _choose(x, now, tried=tried, cause="hedge", reason="timeout")
+    return _choose(x, now, tried=tried, cause="hedge", after="timeout")
 
 
 def no_time(x: Exchange) -> NoTarget:
@@ -205,9 +205,9 @@ def _choose(
     *,
     tried: "tuple[()] | list[str]",
     cause: Cause,
-    reason: Reason = "unavailable",
+    after: Reason = "unavailable",
 ) -> Decision | None:
-    """`reason`: why the attempt before failed, or that there was none."""
+    """`after`: why the attempt before failed, or that there was none."""
     state = x.route
     assert state is not None
     chooser = state.chooser
@@ -218,8 +218,8 @@ def _choose(
     if state.closed is None:
         pick = chooser.pick(x.demand, tried, now)
     else:
-        pick = chooser.pick(x.demand, tried, now, state.closed[reason])
-        if pick is None and reason == "unavailable" and state.is_limited(now):
+        pick = chooser.pick(x.demand, tried, now, state.closed[after])
+        if pick is None and after == "unavailable" and state.is_limited(now):
             pick = chooser.pick(x.demand, tried, now, state.closed["rate-limit"])
     if pick is None:
         return None

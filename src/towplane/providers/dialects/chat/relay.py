@@ -61,12 +61,17 @@ class ChatRelay(Reader):
     def read_whole(self, body: bytes) -> tuple[bytes, int]:
         try:
             usage = wire.read_usage(body)
+            answer = wire.decode_chunk(body) if usage is None else None
         except wire.NotJson as wrong:
             raise ProtocolError(
                 f"{self._target} answered with something that is not JSON.",
                 reason="upstream-protocol",
             ) from wrong
         if usage is None:
+            if answer is not None and answer.is_error() and not answer.choices:
+                # OpenRouter and proxies say 200 to what failed behind them.
+                said = read_said(answer.error if wire.is_said(answer.error) else body)
+                raise judge_said(said, None, self._target)
             return body, wire.estimate_tokens(body)
         self.usage = usage
         return body, 0
@@ -101,7 +106,8 @@ class ChatRelay(Reader):
             raw, data = first_event(payload, start)
             start += len(raw)
             if data == wire.DONE:
-                self.finished = True
+                # Some leave the finish reason out; but after nothing generated, this ends nothing.
+                self.finished = self.finished or bool(self._tokens or tokens)
                 if self.failed is None or self.is_told:
                     kept.append(raw)
                 return b"".join(kept), tokens, True
