@@ -14,9 +14,9 @@ from struct import unpack
 
 __all__ = ["ID_MASK", "Ring"]
 
-_ID_BITS = 20
-ID_MASK = (1 << _ID_BITS) - 1
-"""The low bits of a point say whose it is; 44 bits are left for where it stands."""
+_ID_BYTES = 3
+ID_MASK = (1 << 8 * _ID_BYTES) - 1
+"""The low bits of a point say whose it is; 40 are left for where it stands."""
 
 
 class Ring:
@@ -42,7 +42,7 @@ class Ring:
         for name, count in nodes.items():
             if name not in self._ids:
                 kept += self._add(name, count)
-        kept.sort()  # two runs that are in order already
+        kept.sort()  # what is kept is in order already
         self.points = array("Q", kept)
 
     def first(self, key: int) -> int:
@@ -60,7 +60,7 @@ class Ring:
                 seen.add(number)
                 yield owners[number]
 
-    def _add(self, name: str, count: int) -> list[int]:
+    def _add(self, name: str, count: int) -> tuple[int, ...]:
         if self._free:
             number = self._free.pop()
             self.owners[number] = name
@@ -69,8 +69,10 @@ class Ring:
             self.owners.append(name)
         self._ids[name] = number
         self._nodes[name] = count
-        digest = shake_128(name.encode()).digest(8 * count)
-        return sorted(point & ~ID_MASK | number for point in unpack(f"<{count}Q", digest))
+        points = bytearray(shake_128(name.encode()).digest(8 * count))
+        for at, byte in enumerate(number.to_bytes(_ID_BYTES, "little")):
+            points[at::8] = bytes((byte,)) * count
+        return unpack(f"<{count}Q", points)
 
     def _remove(self, name: str) -> int:
         number = self._ids.pop(name)

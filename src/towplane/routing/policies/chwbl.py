@@ -139,6 +139,17 @@ class Homes:
         if old._ring is not None:
             self._take(old._ring)
 
+    def home(self, key: int, barred: Collection[int]) -> int:
+        """The first of them."""
+        ring = self._ring
+        if ring is not None:
+            place = self._places[ring.points[ring.first(key)] & ID_MASK]
+            if place not in barred:
+                return place
+        for place in self.walk(key, barred):
+            return place
+        return next(at for at in range(len(self._roster)) if at not in barred)
+
     def walk(self, key: int, barred: Collection[int]) -> Iterator[int]:
         """The places that may be chosen, in the order in which they follow the key."""
         ring = self._ring

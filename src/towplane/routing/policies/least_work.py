@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.chwbl import Homes
 from towplane.routing.policies.policy import Choice, Policy
-from towplane.routing.policies.scan import LAST, but_parked, lowest
+from towplane.routing.policies.scan import LAST, but_parked, first_lowest, lowest
 from towplane.routing.policies.seen import SeenPrompts
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
@@ -88,24 +88,24 @@ class LeastWork(Policy):
 
     def _find(self, demand: Demand, barred: Collection[int], turn: int) -> _Found:
         barred = but_parked(self._roster, barred)
-        waits, paces = self._waits, self._paces
-        least = lowest(waits, barred, turn)
+        waits, paces, seen = self._waits, self._paces, self._seen
+        least = first_lowest(waits, barred, turn)
         found, work = _Found(least, 0), waits[least] + demand.tokens * paces[least]
-        left, is_even = self._seen.left, self._roster.is_even
-        for depth, places in self._seen.levels(demand, barred):
-            rest = left(demand, depth)
-            if is_even and waits[least] + rest * paces[least] >= work:
+        for depth, mask in seen.masks(demand, barred):
+            rest = seen.left(demand, depth)
+            if self._roster.is_even and waits[least] + rest * paces[least] >= work:
                 break  # whoever has seen less cannot be better
-            if is_even:
-                here = [waits[place] for place in places]
-            else:
-                here = [waits[place] + rest * paces[place] for place in places]
-            at = lowest(here, (), turn)
-            place = places[at]
+            place = least
+            if not seen.has(mask, least):
+                places = seen.places_in(mask)
+                place = places[0]
+                if len(places) > 1:
+                    here = [waits[at] + rest * paces[at] for at in places]
+                    place = places[lowest(here, (), turn)]
             if waits[place] + rest * paces[place] < work:
                 found, work = _Found(place, depth), waits[place] + rest * paces[place]
         if self._trust and not found.depth and demand.prefix:
-            home = next(self._homes.walk(demand.prefix, barred), least)
+            home = self._homes.home(demand.prefix, barred)
             if waits[home] + demand.tokens * (1 - self._trust) * paces[home] < work:
                 return _Found(home, 0, True)
         return found

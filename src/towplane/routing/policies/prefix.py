@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.policy import Choice, Policy
-from towplane.routing.policies.scan import but_parked, loads_of, lowest
+from towplane.routing.policies.scan import but_parked, extent, loads_of, lowest
 from towplane.routing.policies.seen import SeenPrompts
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
@@ -62,11 +62,7 @@ class PrefixPolicy(Policy):
     def _find(self, demand: Demand, barred: Collection[int], turn: int) -> tuple[int, str]:
         barred = but_parked(self._roster, barred)
         loads, spec = self._loads, self._spec
-        if barred:
-            usable = [load for at, load in enumerate(loads) if at not in barred]
-            least, most = min(usable), max(usable)
-        else:
-            least, most = min(loads), max(loads)
+        least, most = extent(loads, barred)
         if most - least > spec.imbalance and most > spec.ratio * least:
             return lowest(loads, barred, turn), "the queues are uneven: the shortest"
         blocks = demand.blocks

@@ -10,7 +10,7 @@ from typing import cast
 
 from towplane.routing.roster import Roster
 
-__all__ = ["LAST", "but_parked", "loads_of", "lowest", "nth_left"]
+__all__ = ["LAST", "but_parked", "extent", "first_lowest", "loads_of", "lowest", "nth_left"]
 
 LAST = 1e300
 """Of a target that is taken after all others."""
@@ -27,6 +27,29 @@ def lowest(numbers: list[float], barred: Collection[int], turn: int) -> int:
     if ties == 1:
         return numbers.index(least)
     return _nth(numbers, least, turn % ties)
+
+
+def first_lowest(numbers: list[float], barred: Collection[int], turn: int) -> int:
+    """The same, but of equal ones the first from the turn's place on, which is found without
+    counting them: for numbers that grow with each choice, so that ties do not last."""
+    if barred:
+        numbers = _without(numbers, barred)
+    least, start = min(numbers), turn % len(numbers)
+    try:
+        return numbers.index(least, start)
+    except ValueError:
+        return numbers.index(least, 0, start)
+
+
+def extent(numbers: list[float], barred: Collection[int]) -> tuple[float, float]:
+    """The lowest and the highest of those that are not barred."""
+    if not barred:
+        return min(numbers), max(numbers)
+    left = _without(numbers, barred)
+    least = min(left)
+    for place in barred:
+        left[place] = -inf
+    return least, max(left)
 
 
 def loads_of(roster: Roster) -> list[float]:

@@ -41,11 +41,31 @@ class SeenPrompts:
         """How many leading blocks somebody has, and who: the most first, each time more of them."""
         if not demand.blocks:
             return
+        for depth, mask in self.masks(demand, barred):
+            yield depth, self.places_in(mask)
+
+    def masks(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[int, int]]:
+        """The same, as numbers whose bits `has` and `places_in` understand."""
         among = self._all
         for place in barred:
             among &= ~self._masks[place]
-        for depth, mask in self._prefixes.levels(demand.blocks, among):
-            yield depth, self._places_in(mask)
+        return self._prefixes.levels(demand.blocks, among)
+
+    def has(self, mask: int, place: int) -> bool:
+        """Whether this place is among them."""
+        return bool(mask & self._masks[place])
+
+    def places_in(self, mask: int) -> list[int]:
+        """Those places, as a list."""
+        places = self._places
+        if mask.bit_count() > _FEW:
+            return list(compress(places, bin(mask)[:1:-1].encode().translate(_TRUTH)))
+        found = []
+        while mask:
+            lowest = mask & -mask
+            found.append(places[lowest.bit_length() - 1])
+            mask ^= lowest
+        return found
 
     def note(self, place: int, demand: Demand) -> int:
         """The prompt goes there; how many of its tokens must be computed."""
@@ -91,14 +111,3 @@ class SeenPrompts:
         self._all = sum(self._masks)
         self._places = [roster.places.get(name, -1) for name in self._prefixes.names]
         """By bit."""
-
-    def _places_in(self, mask: int) -> list[int]:
-        places = self._places
-        if mask.bit_count() > _FEW:
-            return list(compress(places, bin(mask)[:1:-1].encode().translate(_TRUTH)))
-        found = []
-        while mask:
-            lowest = mask & -mask
-            found.append(places[lowest.bit_length() - 1])
-            mask ^= lowest
-        return found
