@@ -124,7 +124,7 @@ def _for_share(output: Output, share: str, scores: list[float], name: str) -> No
     low, high = map(_round, found.interval)
     output.object(
         {"threshold": threshold, "share": found.share, "interval": [low, high],
-         "scores": found.sample}
+         "sample": found.sample}
     )  # fmt: skip
     output.lines(
         f"threshold: {_say(threshold)}   # {found.share:.1%} to strong targets",
