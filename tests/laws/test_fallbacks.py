@@ -135,7 +135,7 @@ def test_a_target_that_is_not_usable_counts_as_unavailable_and_one_at_its_limit_
     ask(fleet)
     assert asked(fleet) == ["c"]
     over(fleet)
-    fleet = make(("b", "rate-limit"), ("c", "overload"))
+    fleet = make(("c", "overload"), ("b", "rate-limit"))
     fleet.worker.hall.targets["a/m"].park(fleet.clock.monotonic() + 50)
     ask(fleet)
     assert asked(fleet) == ["b"]

@@ -37,7 +37,7 @@ from towplane.routing.load import Load
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.shedding import Pace
-from towplane.routing.spec import Slo
+from towplane.routing.spec import Reason, Slo
 from towplane.tenants.leases import Share
 
 if TYPE_CHECKING:
@@ -462,9 +462,13 @@ class RouteState:
         ]
         return min(limited, key=lambda one: one.at_limit_until, default=None)
 
-    def is_limited(self, now: float) -> bool:
-        """Whether a target of its own would answer, were it not for a limit."""
-        return any(target.limited_s(now) > 0 or target.is_full(now) for target in self.groups[0])
+    def keeping(self, now: float) -> Iterator[Reason]:
+        """What keeps targets of its own, which are well, from answering."""
+        own = self.groups[0]
+        if any(target.limited_s(now) > 0 for target in own):
+            yield "rate-limit"
+        if any(target.is_full(now) for target in own):
+            yield "overload"
 
     def each_target(self) -> Iterator[TargetState]:
         """Those of all groups."""

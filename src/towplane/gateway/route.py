@@ -219,8 +219,12 @@ def _choose(
         pick = chooser.pick(x.demand, tried, now)
     else:
         pick = chooser.pick(x.demand, tried, now, state.closed[after])
-        if pick is None and after == "unavailable" and state.is_limited(now):
-            pick = chooser.pick(x.demand, tried, now, state.closed["rate-limit"])
+        if pick is None and after == "unavailable":
+            picks = (
+                chooser.pick(x.demand, tried, now, state.closed[each])
+                for each in state.keeping(now)
+            )
+            pick = next((each for each in picks if each is not None), None)
     if pick is None:
         return None
     if pick.group and cause != "hedge":
