@@ -51,7 +51,7 @@ def make_demand(
     id."""
     prefix = session = 0
     blocks: tuple[int, ...] = ()
-    adapter = ""
+    adapter = spec.adapter or ""
     if "prefix" in wants or "blocks" in wants:
         prompt = read_prompt(ask)
         if "prefix" in wants:

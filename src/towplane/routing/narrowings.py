@@ -1,4 +1,4 @@
-"""Preferences among the targets of a group, for one request: roles, arms, own before rented.
+"""Preferences among the targets of a group, for one request: roles, arms, adapters, own first.
 
 A narrowing bars places before the policy chooses among the rest (filter, then score, then pick).
 One that would leave nobody is passed over by the chooser, so that a preference never turns into a
@@ -8,6 +8,7 @@ refusal. `narrowings_of` is the whole list, in the order in which they narrow.
 from collections.abc import Collection
 from typing import Protocol
 
+from towplane.routing.adapters import ByAdapter
 from towplane.routing.complexity.narrowing import ByComplexity, complexity_of
 from towplane.routing.demand import Demand, Want
 from towplane.routing.outliers import LeaveOutliers
@@ -40,6 +41,8 @@ def narrowings_of(spec: RouteSpec) -> tuple[Narrowing, ...]:
         found.append(ByComplexity(complexity))
     if spec.split is not None:
         found.append(SplitNarrowing(spec.split))
+    if spec.adapter is not None:
+        found.append(ByAdapter(spec.adapter))
     if spec.slow_start_s is not None:
         found.append(SlowStart(spec.slow_start_s))
     if spec.outliers is not None:

@@ -396,6 +396,9 @@ class RouteSpec(Section, frozen=True, kw_only=True):
     complexity: Complexity | None = None
     """How requests are told apart that need a strong target; absent: by their length, and only with
     `choose: complexity`."""
+    adapter: str | None = None
+    """The LoRA adapter that its targets serve the model by, as their engines call it: requests
+    prefer those that run it, or have room for it. The target's `model` is usually the same name."""
     hashing: Hashing = Hashing()
     """What makes two prompts begin alike."""
     prefix: Prefix = Prefix()
