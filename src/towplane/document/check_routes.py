@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from towplane.document.check_capacity import check_capacity
 from towplane.document.check_complexity import check_complexity
 from towplane.document.check_policies import check_policy
+from towplane.document.check_splits import check_mirror, check_split
 from towplane.document.finding import Finding, check_known, say_name
 from towplane.document.plane import Plane
 from towplane.document.problems import Place
@@ -51,6 +52,11 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
     yield from check_capacity(place, route)
     yield from check_complexity(place, route)
     yield from check_policy(place, route)
+    yield from check_split(place, route)
+    if route.mirror is not None:
+        yield from check_mirror(plane, name, place, route.mirror)
+        if isinstance(route.mirror.to, TargetSpec):
+            yield from _check_target(plane, (*place, "mirror", "to"), route.mirror.to)
 
 
 def _check_resilience(place: Place, route: RouteSpec) -> Iterator[Finding]:
