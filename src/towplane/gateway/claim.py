@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["claim", "give_back", "is_denied", "unclaim"]
 
 _UNKNOWN_WAIT_S = 1.0
+_FULL_S = 0.2
+"""An engine that was full in all workers is asked for so soon again: a place here ends it at once,
+one that another worker has left is found by then, for one question of the coordinator."""
 
 
 def claim(x: "Exchange", target: "TargetState") -> Short | bool:
@@ -66,6 +69,8 @@ def is_denied(x: "Exchange", target: "TargetState", short: Short) -> bool:
     target.provider.short = short
     target.provider.suspect()
     wait_s = denied.retry_after_s
+    if target.provider.capacity is short.share:
+        wait_s = _FULL_S
     target.provider.at_limit_until = x.hall.now() + (
         _UNKNOWN_WAIT_S if wait_s is None else max(wait_s, 0.05)
     )
