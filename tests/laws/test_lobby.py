@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from towplane.gateway.messages import ProviderInfo, Snapshot, TargetInfo
-from towplane.routing.spec import Queue, Slo
+from towplane.routing.spec import Queue, Retries, Slo
 from towplane.tenants.events import Opened
 from towplane.tenants.keys import KeyRecord, TenantRecord, digest_of, mint
 from towplane.tenants.spec import Limits
@@ -329,6 +331,72 @@ def test_a_dead_workers_places_come_to_those_who_wait() -> None:
     assert len(house.under_way(worker=two)) == 1
     house.answer(worker=two)
     assert waiting.answer().status == 200
+    house.close()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("ask", "ask", "ask", "answer", "answer", "fail", "leave", "wait", "kill")),
+        st.sampled_from(("acme", "blue")),
+        st.integers(0, 40),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(STEPS, st.integers(1, 3), st.integers(1, 2))
+def test_no_wake_up_is_lost_and_no_place_leaks(
+    steps: list[tuple[str, str, int]], most: int, workers: int
+) -> None:
+    """Whatever happens: nobody waits while there is room, no engine has more than it takes, and
+    when all is over every place is free again."""
+    house = House(
+        most=most,
+        targets=[engine("a"), engine("b")],
+        workers=workers,
+        queue=Queue(longest_s=20.0, shed="never"),
+        retries=Retries(most=2, floor=1000.0),
+    )
+    fleet = house.fleet
+    clients: list[Client] = []
+    for what, tenant, number in steps:
+        living = list(fleet.workers.values())
+        running = house.under_way()
+        if what == "ask":
+            clients.append(house.ask(tenant, living[number % len(living)]))
+        elif what in ("answer", "fail") and running:
+            up = running[number % len(running)]
+            house.given[up] += 1
+            up.give(ANSWER if what == "answer" else whole({}, 500))
+        elif what == "leave" and clients:
+            clients.pop(number % len(clients)).leave()
+        elif what == "wait":
+            fleet.wait(number / 4)
+        elif what == "kill" and len(living) > 1:
+            fleet.kill(living[number % len(living)])
+        fleet.turn()
+        for name in ("a", "b"):
+            taken = len(house.under_way(name))
+            assert taken <= most
+            if any(worker.hall.lobby.is_busy for worker in fleet.workers.values()):
+                fleet.wait(1.2, step_s=0.3)  # a place that another worker left is found by then
+                busy = any(worker.hall.lobby.queue for worker in fleet.workers.values())
+                tried = any(x.tried for worker in fleet.workers.values()
+                            for x in worker.hall.exchanges)  # fmt: skip
+                assert not busy or tried or len(house.under_way(name)) == most, "somebody waits"
+    while house.under_way():
+        house.answer()
+        fleet.wait(0.3)
+    fleet.wait(25.0)
+    for worker in fleet.workers.values():
+        for target in worker.hall.targets.values():
+            share = target.capacity
+            assert share is not None
+            pool = fleet.coordinator._entries.get(share.name)
+            if pool is not None and pool.pool is not None:
+                held = pool.pool.held.get(worker.number, 0)
+                assert held == share.free, "a place is neither used nor free"
     house.close()
 
 

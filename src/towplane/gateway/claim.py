@@ -91,10 +91,11 @@ def _claim_money(
     x: "Exchange", target: "TargetState", spill: "SpillState", taken: list[tuple[Share, int]]
 ) -> Short | bool:
     """Reserve what the attempt may cost, of what the route has for overflow."""
-    price = target.price_at(x.wall).for_input(x.ask.input_estimate)
-    if not spill.rule.admits(price, x.hall.now()):
+    dated = target.price_at(x.wall)
+    price = dated.for_input(x.ask.input_estimate)
+    if not spill.rule.admits(dated.price, x.hall.now()):
+        target.load.costs(dated.price)  # it may have turned since somebody looked
         target.load.suspect()
-        target.load.price = price  # a price that turned since somebody looked
         return False
     if spill.account is None or price is None:
         return True
