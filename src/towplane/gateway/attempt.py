@@ -13,15 +13,14 @@ from towplane.gateway.exchange import OVER
 from towplane.gateway.relay import Relay, StreamRelay, WholeRelay
 from towplane.parts.errors import (
     Denied,
-    Overloaded,
     QuotaExhausted,
     RateLimited,
-    Rejected,
     TimedOut,
     Unavailable,
     Upstream,
 )
 from towplane.providers.credential_pool import conceal
+from towplane.routing.again import LONGEST_PARK_S, park_s, verdict_on
 from towplane.tenants.events import Opened
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ _MOST_DROPPED = 1024
 """Characters that `x-towplane-dropped` may have."""
 _LIMITED_S = 1.0
 """A credential of several that was used too fast, and nobody said for how long."""
-_LONGEST_PARK_S = 60.0
-"""A target that asks to be left alone for longer is asked again after this."""
 
 
 class Attempt:
@@ -316,7 +313,8 @@ class Attempt:
     def _tell_target(self) -> None:
         """What this attempt says about its target's health."""
         target, error, now = self.target, self.error, self.ended_at
-        if (error is None and not self.was_cancelled) or isinstance(error, Rejected):
+        is_cut = error is None and self.was_cancelled
+        if not is_cut and verdict_on(error) == "well":
             if target.breaker.slow_s is None or not self._was_slow(target.breaker.slow_s):
                 self._went_well(now)
             else:
@@ -324,7 +322,7 @@ class Attempt:
                 target.load.suspect()
             if target.credentials.has_parked and self.credential is not None:
                 target.credentials.accepted(self.credential, target.info.name)
-        elif error is None or self.is_stale:
+        elif is_cut or self.is_stale:
             if target.breaker.slow_s is not None and self._was_slow(target.breaker.slow_s):
                 target.breaker.was_slow(now)  # so slow that it was overtaken, or the client left
                 target.load.suspect()
@@ -334,7 +332,7 @@ class Attempt:
             target.breaker.abandoned()
             if error.after_s is not None or len(target.credentials) > 1:
                 after_s = _LIMITED_S if error.after_s is None else error.after_s
-                target.limit(self.credential, now + min(after_s, _LONGEST_PARK_S))
+                target.limit(self.credential, now + min(after_s, LONGEST_PARK_S))
         elif isinstance(error, Denied | QuotaExhausted) and self.credential is not None:
             target.breaker.abandoned()
             target.failures += 1
@@ -345,8 +343,9 @@ class Attempt:
             target.breaker.failed(now)
             target.load.suspect()
             target.failures += 1
-            if isinstance(error, Overloaded) and error.after_s is not None:
-                target.park(now + min(error.after_s, _LONGEST_PARK_S))
+            left_alone_s = park_s(error)
+            if left_alone_s is not None:
+                target.park(now + left_alone_s)
 
     def _went_well(self, now: float) -> None:
         target = self.target

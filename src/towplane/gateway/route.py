@@ -15,19 +15,17 @@ from towplane.gateway.exchange import Exchange
 from towplane.parts.errors import (
     AtLimit,
     BadRequest,
-    Denied,
     Full,
     NoCredential,
     NotAllowed,
     NoTarget,
     NotFound,
-    QuotaExhausted,
 )
-from towplane.routing.backoff import backoff_s
+from towplane.routing.again import is_tried_again, wait_for_same
 from towplane.routing.chooser import Pick
 from towplane.routing.decisions import Decided
 from towplane.routing.demand import NOTHING
-from towplane.routing.fallbacks import ON_DEMAND, reason_of
+from towplane.routing.fallbacks import reason_of
 from towplane.routing.shedding import come_back_s, foretell
 from towplane.routing.spec import Reason
 from towplane.tenants.events import Cause
@@ -104,16 +102,18 @@ def route_again(x: Exchange, failed: "Attempt") -> Decision | None:
         return Decision(failed.target, "reconnect")
     if not failed.has_another_credential(now):
         x.tried.append(failed.target.info.name)
-    spec = state.info.spec.retries
     error = failed.error
-    if error is None or x.attempts >= spec.most or now >= x.ends_at:
+    if error is None or not is_tried_again(
+        error,
+        state.info.spec.retries,
+        attempts=x.attempts,
+        now=now,
+        ends_at=x.ends_at,
+        names_reasons=state.closed is not None,
+    ):
         return None
-    reason = reason_of(error)
-    is_own = error.retry == "never"
-    if is_own and (state.closed is None or reason not in ON_DEMAND):
-        return None
-    decision = _choose(x, now, tried=x.tried, cause="retry", after=reason)
-    if decision is None and not is_own:
+    decision = _choose(x, now, tried=x.tried, cause="retry", after=reason_of(error))
+    if decision is None:
         decision = _wait_for(x, failed, now)
     if decision is not None and not state.retries.take(now):
         state.counters.retries_denied += 1
@@ -154,20 +154,21 @@ def _patience_of(x: Exchange) -> float:
 
 
 def _wait_for(x: Exchange, failed: "Attempt", now: float) -> Decision | None:
-    """No other target is left: the same one again, after a while, if it is a managed API.
-
-    An engine of our own that fails gets better by its supervisor's hand, not by asking again.
-    """
+    """No other target is left: the same one again, after a while, if it is a managed API."""
     error, target = failed.error, failed.target
     assert error is not None
     assert x.route is not None
-    if target.info.kind != "provider" or isinstance(error, Denied | QuotaExhausted):
+    if target.info.kind != "provider":
         return None
-    wait_s = backoff_s(x.attempts, error.after_s, x.hall.random())
-    wait_s = max(wait_s, target.usable_in_s(now))
-    if wait_s > x.route.info.spec.retries.wait_s or now + wait_s >= x.ends_at:
-        return None
-    return Decision(target, "retry", wait_s)
+    wait_s = wait_for_same(
+        error,
+        x.route.info.spec.retries,
+        attempts=x.attempts,
+        usable_in_s=target.usable_in_s(now),
+        left_s=x.ends_at - now,
+        random=x.hall.random(),
+    )
+    return Decision(target, "retry", wait_s) if wait_s is not None else None
 
 
 def _no_target(x: Exchange) -> NoTarget | NoCredential:

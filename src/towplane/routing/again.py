@@ -6,11 +6,19 @@ the clock and chance are passed in.
 
 from typing import Literal
 
-from towplane.parts.errors import Denied, Overloaded, QuotaExhausted, RateLimited, Rejected, Upstream
+from towplane.parts.errors import (
+    Denied,
+    Overloaded,
+    QuotaExhausted,
+    RateLimited,
+    Rejected,
+    Upstream,
+)
 from towplane.routing.backoff import backoff_s
+from towplane.routing.fallbacks import ON_DEMAND, reason_of
 from towplane.routing.spec import Retries
 
-__all__ = ["LONGEST_PARK_S", "Verdict", "is_retried", "park_s", "verdict_on", "wait_for_same"]
+__all__ = ["LONGEST_PARK_S", "Verdict", "is_tried_again", "park_s", "verdict_on", "wait_for_same"]
 
 Verdict = Literal["well", "unclear", "unwell"]
 
@@ -35,24 +43,39 @@ def park_s(error: Upstream | None) -> float | None:
     return None
 
 
-def is_retried(
-    error: Upstream | None, spec: Retries, *, attempts: int, now: float, ends_at: float
+def is_tried_again(
+    error: Upstream | None,
+    spec: Retries,
+    *,
+    attempts: int,
+    now: float,
+    ends_at: float,
+    names_reasons: bool,
 ) -> bool:
-    """Whether a request may go on after so many attempts, the last of which ended so."""
-    if error is None or error.retry == "never":
+    """Whether a request may go on after so many attempts, the last of which ended so. After an
+    error that every target would have, only if the chain names the reasons of its steps."""
+    if error is None or attempts >= spec.most or now >= ends_at:
         return False
-    return attempts < spec.most and now < ends_at
+    if error.retry != "never":
+        return True
+    return names_reasons and reason_of(error) in ON_DEMAND
 
 
 def wait_for_same(
-    error: Upstream, spec: Retries, *, attempts: int, usable_in_s: float, left_s: float, random: float
+    error: Upstream,
+    spec: Retries,
+    *,
+    attempts: int,
+    usable_in_s: float,
+    left_s: float,
+    random: float,
 ) -> float | None:
     """Seconds after which the same target is tried again, where no other is left; None: it is not.
 
     Only for managed APIs: an engine of our own that fails gets better by its supervisor's hand, not
     by asking again.
     """
-    if isinstance(error, Denied | QuotaExhausted):
+    if error.retry == "never" or isinstance(error, Denied | QuotaExhausted):
         return None
     wait_s = max(backoff_s(attempts, error.after_s, random), usable_in_s)
     return wait_s if wait_s <= spec.wait_s and wait_s < left_s else None
