@@ -1,7 +1,7 @@
 """What can be learned from labelled prompts, and that nothing else is said to be."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towplane.cli.main import run
-from towplane.parts.errors import EXIT_DONE, EXIT_NO, EXIT_USAGE, BadRequest
-from towplane.routing.complexity.labels import Label, parse_labels
+from towplane.parts.errors import (
+    EXIT_DONE,
+    EXIT_NO,
+    EXIT_USAGE,
+    BadRequest,
+    OverBudget,
+    Unsupported,
+)
+from towplane.routing.complexity.collect import Answered, Purse, collect, grader_of
+from towplane.routing.complexity.labels import Label, Prompt, parse_labels
 from towplane.routing.complexity.model import Row, Trained, read_model
 from towplane.routing.complexity.scorer import make_scorer, score_length
 from towplane.routing.complexity.share import find_threshold, share_above
@@ -218,6 +226,62 @@ def test_every_line_that_is_wrong_is_named() -> None:
     assert [line.split(":")[1] for line in said[1:]] == ["3", "4", "5", "6", "7", "8"]
     assert "`score_weak`" in said[2]
     assert parse_labels(lines[:2], "l.jsonl") == [Label(prompt="a", score_strong=1, score_weak=0)]
+
+
+# ---- Collecting
+
+
+def asker(text: str, cost: int | None) -> Callable[[str], Answered]:
+    return lambda _: Answered(text, cost)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=20), st.integers(0, 300)
+)
+def test_a_budget_is_passed_by_less_than_one_pair(
+    costs: list[tuple[int, int]], budget: int
+) -> None:
+    purse = Purse(budget)
+    strong, weak = iter(costs), iter(costs)
+    labels = list(
+        collect(
+            [Prompt(prompt=str(n)) for n in range(len(costs))],
+            lambda _: Answered("", next(strong)[0]),
+            lambda _: Answered("", next(weak)[1]),
+            lambda *_: 1.0,
+            purse,
+        )
+    )
+    assert purse.spent_nanousd == sum(map(sum, costs[: len(labels)]))
+    dearest = max(map(sum, costs), default=0)
+    assert purse.spent_nanousd < budget + max(dearest, 1)
+    if budget == 0:
+        assert not labels
+
+
+def test_an_unknown_cost_ends_the_collection() -> None:
+    """Unknown is not free."""
+    with pytest.raises(OverBudget, match="no known cost"):
+        list(collect([Prompt(prompt="a")], asker("", 1), asker("", None), lambda *_: 1.0, Purse(9)))
+
+
+@pytest.mark.parametrize(
+    ("judge", "answer", "want"),
+    [
+        ("exact", " 42. ", 1.0),
+        ("exact", "It is 42.", 0.0),
+        ("contains", "It is 42.", 1.0),
+        ("contains", "It is 421.", 0.0),
+        ("contains", "It is FORTY-two", 0.0),
+    ],
+)
+def test_a_judge_by_reference_compares_words(judge: str, answer: str, want: float) -> None:
+    assert grader_of(judge)("?", "42", answer) == want
+
+
+def test_a_judge_that_is_not_installed_is_refused_by_name() -> None:
+    with pytest.raises(Unsupported, match="no judge is called exakt"):
+        grader_of("exakt")
 
 
 # ---- Calibrating

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from towplane.routing.complexity.labels import read_labels
 from towplane.routing.complexity.model import write_model
 from towplane.routing.complexity.training.compare import train
 from towplane.testing.client import Answer, ask, chat
@@ -136,3 +137,38 @@ def test_a_model_that_is_broken_does_not_take_effect(pair: Pair) -> None:
     finally:
         pair.plane.file.write_text(good)
     wait_until(lambda: pair.plane.metric("towplane_document_valid") == 1, within_s=20)
+
+
+def test_labels_are_collected_until_the_money_is_spent(tmp_path: Path) -> None:
+    """Two routes of the plane answer; a reference judges; the ledger says what it cost."""
+    with FakeProvider(api_key=UPSTREAM_KEY) as weak, FakeProvider(api_key=UPSTREAM_KEY) as strong:
+        strong.scripts["fake"] = Script(text="It is 42 .")
+        weak.scripts["fake"] = Script(text="I do not know .")
+        routes = {
+            name: {"targets": [{"provider": f"fake-{number}", "model": "fake"}]}
+            for number, name in enumerate(("small", "large"))
+        }
+        prices = {"from": "2026-01-01", "input": "1 USD/Mtok", "output": "1000 USD/Mtok"}
+        prices |= {"source": "made up"}
+        text = document(tmp_path, weak, strong, prices=prices, more={"routing": routes})
+        prompts, labels = tmp_path / "prompts.jsonl", tmp_path / "labels.jsonl"
+        lines = [{"prompt": f"what is {n}?", "reference": "42", "domain": "sums"} for n in range(9)]
+        prompts.write_text("\n".join(map(json.dumps, lines)))
+        with RunningPlane(text, tmp_path) as plane:
+            pair = Pair(plane, weak, strong, plane.key("acme"), [], [])
+            (tmp_path / "key").write_text(pair.key)
+            command = ("routing", "label", str(prompts), "--strong", "large", "--weak", "small",
+                       "--key", f"file:{tmp_path / 'key'}", "--judge", "contains",
+                       "--out", str(labels), "--json", "--budget")  # fmt: skip
+            code, said = pair.towplane(*command, "0.03 USD")
+            assert code == 0, said
+            first = json.loads(said)
+            assert 0 < first["labels"] < 9
+            assert first["spent_nanousd"] <= 30_000_000
+            code, said = pair.towplane(*command, "1 USD")
+            assert code == 0, said
+            assert json.loads(said)["labels"] == 9 - first["labels"], "the others were known"
+    found = read_labels(labels)
+    assert [one.prompt for one in found] == [line["prompt"] for line in lines]
+    assert {(one.score_strong, one.score_weak, one.domain) for one in found} == {(1, 0, "sums")}
+    assert all(one.cost_strong for one in found)

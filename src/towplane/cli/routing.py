@@ -9,6 +9,7 @@ import typer
 from towplane.cli.options import DEFAULT_FILE, File, Json
 from towplane.cli.output import Output
 from towplane.cli.routing_calibrate import calibrate
+from towplane.cli.routing_label import label
 from towplane.cli.routing_split import compare, mirrored, score
 from towplane.cli.routing_train import train
 
@@ -22,6 +23,7 @@ __all__ = ["app"]
 app = typer.Typer(name="routing", no_args_is_help=True, help="The routes of the plane's models.")
 app.command("train")(train)
 app.command("calibrate")(calibrate)
+app.command("label")(label)
 app.command("compare")(compare)
 app.command("score")(score)
 app.command("mirrored")(mirrored)
