@@ -35,15 +35,16 @@ SOURCES: dict[str, Source] = {
     ),
     "attempts": Source(
         "Attempts",
-        "What the plane sent upstream, per second: first tries, retries and fallbacks.",
-        "sum(rate(towplane_attempts_total[1m]))",
+        "What the plane sent upstream for them, per second: first tries, retries, fallbacks and "
+        "hedges.",
+        'sum(rate(towplane_attempts_total{cause!~"probe|mirror"}[1m]))',
         _NOW,
     ),
     "amplification": Source(
         "Amplification",
         "Attempts ÷ requests that the plane did not refuse. Above 1.2 and rising, retries feed "
         "the overload that they flee from.",
-        "sum(rate(towplane_attempts_total[1m]))"
+        'sum(rate(towplane_attempts_total{cause!~"probe|mirror"}[1m]))'
         ' / sum(rate(towplane_requests_total{outcome!="refused"}[1m]))',
         _NOW,
     ),

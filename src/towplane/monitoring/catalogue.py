@@ -170,7 +170,8 @@ _FAMILIES = (
     Family(
         "towplane_attempts_total",
         "counter",
-        "Attempts ended: what the plane sent upstream. Attempts ÷ requests is the amplification.",
+        "Attempts ended: what the plane sent upstream. Attempts ÷ requests is the amplification, "
+        "without those of the plane's own, `probe` and `mirror`.",
         ("model", "target", "cause", "outcome"),
         sets=(("outcome", "attempt"),),
     ),

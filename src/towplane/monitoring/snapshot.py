@@ -39,6 +39,10 @@ class Histogram:
         return [max(0, now - then) for now, then in zip(self.counts, old, strict=True)]
 
 
+_OWN = frozenset(("probe", "mirror"))
+"""Causes of attempts that no client's request had: they amplify nothing."""
+
+
 @dataclass(slots=True)
 class Counted:
     """Counters of one model, or of the whole plane, since the plane started."""
@@ -113,7 +117,8 @@ def _requests(into: Counted, sample: Sample) -> None:
 
 
 def _attempts(into: Counted, sample: Sample) -> None:
-    into.attempts += sample.value
+    if sample.labels[2] not in _OWN:
+        into.attempts += sample.value
 
 
 def _tokens(into: Counted, sample: Sample) -> None:
