@@ -16,9 +16,13 @@ def load_extra(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0] if not module.startswith("azure") else "azure-identity"
+        top = module.partition(".")[0]
         raise Unsupported(
-            f"the package {'google-auth' if package == 'google' else package} is not installed "
+            f"the package {_PACKAGES.get(top, top)} is not installed "
             f"({error.name or module} is missing)",
             next_step=f"pip install 'towplane[{extra}]'",
         ) from None
+
+
+_PACKAGES = {"azure": "azure-identity", "dns": "dnspython", "google": "google-auth"}
+"""What is to be installed, where a module is called otherwise."""
