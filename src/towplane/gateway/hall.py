@@ -206,9 +206,10 @@ class Hall:
         if self.lines[share.name] or self._wanted.get(share.name, 0.0) > self.now():
             self._return_unused(share)
 
-    def has_waiting(self) -> bool:
-        """Whether requests wait for units of some limit."""
-        return bool(self._waiting or self._standing)
+    def has_waiting(self, but: str) -> bool:
+        """Whether requests of others than this tenant wait for units of some limit."""
+        waiting = (x for _, exchanges in self._waiting.values() for x in exchanges)
+        return bool(self._standing) or any(x.caller.tenant != but for x in waiting)
 
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""

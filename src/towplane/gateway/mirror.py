@@ -96,7 +96,11 @@ class Mirror:
 
     def _is_too_much(self) -> bool:
         hall = self.hall
-        return len(self.running) >= self.spec.most or hall.draining or hall.has_waiting()
+        return (
+            len(self.running) >= self.spec.most
+            or hall.draining
+            or hall.has_waiting(self.caller.tenant)
+        )
 
     def _begin(self, x: "Exchange", both: "Both | None") -> None:
         if self._is_too_much():
