@@ -1,6 +1,6 @@
 """The simulated engine: queueing theory, conservation, KV memory, and the measured figures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -23,7 +23,7 @@ class Ear:
         self.tpot_s = 0.0
         self.ttft_s = 0.0
         self.failures: list[str] = []
-        self.then = lambda now: None
+        self.then: Callable[[float], None] = lambda now: None
 
     def began(self, work: Work, now: float) -> None:
         self.ttft_s += now - work.began_at
@@ -88,9 +88,7 @@ def test_exponential_work_served_one_by_one_waits_as_in_an_m_m_1_queue() -> None
     """The sojourn is s / (1 − ρ)."""
     rng, count, load = Random(2), 60_000, 0.6
     tokens = [max(1, round(exponential(rng, 1000))) for _ in range(count)]
-    ear = run_open(
-        ONE_AT_A_TIME, arrivals_of(rng, load / 0.1, count, tokens, [1] * count)
-    )
+    ear = run_open(ONE_AT_A_TIME, arrivals_of(rng, load / 0.1, count, tokens, [1] * count))
     assert ear.sojourn_s / count == pytest.approx(0.1 / (1 - load), rel=0.06)
 
 
@@ -100,8 +98,7 @@ def test_decoding_together_is_processor_sharing(sigma: str) -> None:
     distribution of work (Kleinrock, 1976)."""
     rng, count, load, mean = Random(3), 30_000, 0.6, 200
     output = [
-        mean if sigma == "constant" else 1 + round(exponential(rng, mean - 1))
-        for _ in range(count)
+        mean if sigma == "constant" else 1 + round(exponential(rng, mean - 1)) for _ in range(count)
     ]
     figures = EngineFigures(
         step_s=1e-9, seq_s=1e-3, kv_s=0.0, token_s=0.0, sequences=10**6, batched=10**9,
@@ -152,7 +149,7 @@ def closed_loop(
         arrival = Arrival(now, int(tokens * share[0]), int(output * share[1]))
         engine.offer(work_of(arrival, now), now)
 
-    ear.then = lambda now: agenda.at(now, again, None)  # type: ignore[assignment,return-value]
+    ear.then = lambda now: agenda.at(now, again, None)
     for number in range(users):
         agenda.at(number * 0.01, again, None)
     agenda.run(iter(()), lambda now, dated: None, seconds)
@@ -190,8 +187,8 @@ def test_every_work_ends_once_and_kv_never_exceeds_its_capacity(
     works: list[Work] = []
 
     def look(now: float = 0.0, what: object = None) -> None:
-        assert 0 <= cache.used
-        assert 0 <= cache.cached
+        assert cache.used >= 0
+        assert cache.cached >= 0
         assert cache.used + cache.cached <= cache.capacity
         assert engine.running() <= sequences
 

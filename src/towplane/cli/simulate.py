@@ -26,9 +26,7 @@ def simulate(
     ],
     file: Annotated[
         Path | None,
-        typer.Option(
-            "--file", "-f", help="The document whose route is simulated.", metavar="PATH"
-        ),
+        typer.Option("--file", "-f", help="The document whose route is simulated.", metavar="PATH"),
     ] = None,
     policy: Annotated[
         list[str] | None,
@@ -80,7 +78,8 @@ def simulate(
     source = _from_ledger(plane, wanted, since, until) if from_ledger else None
     first = wanted.seed if seed is None else seed
     reports = []
-    for name in policy or [None]:
+    names: list[str | None] = [*policy] if policy else [None]
+    for name in names:
         for number in range(first, first + seeds):
             reports.append(run(wanted, policy=name, seed=number, plane=plane, source=source))
             output.note(f"{reports[-1].policy}, seed {number}: {reports[-1].asks:,} requests")

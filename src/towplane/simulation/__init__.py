@@ -5,6 +5,6 @@
                  routing.chooser, breaker, retry_budget, again    └─▶ tally ─▶ report, pictures
 
 A file each: `agenda` (time), `engine` with `cache` and `figures`, `provider`, `line`, `clients`,
-`workloads` and `traces` (arrivals), `faults`, `scenario` (the file), `fleet` and `run` (composition),
-`report` and `pictures`. Deterministic: all chance follows from the seed.
+`workloads`, `traces` and `replay` (arrivals), `faults`, `scenario` (the file), `fleet` and `run`
+(composition), `report`, `pictures`, `calibration`. Deterministic: all chance follows from the seed.
 """

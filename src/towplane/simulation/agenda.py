@@ -14,7 +14,10 @@ __all__ = ["Agenda", "Dated"]
 class Dated(Protocol):
     """Something that comes at a time."""
 
-    at: float
+    @property
+    def at(self) -> float:
+        """Seconds since the start."""
+        ...
 
 
 Happen = Callable[[float, object], None]

@@ -25,8 +25,8 @@ __all__ = ["Engine"]
 class Engine:
     """One replica."""
 
-    __slots__ = ("_agenda", "_at", "_chunks", "_context", "_finishing", "_gone", "_phase", "_prefilling",
-                 "_running", "_serial", "_sink", "_step_s", "_steps", "_version", "_waiting",
+    __slots__ = ("_agenda", "_at", "_chunks", "_context", "_finishing", "_gone", "_phase",
+                 "_prefilling", "_running", "_serial", "_sink", "_step_s", "_steps", "_version", "_waiting",
                  "busy_s", "cache", "figures", "hits", "is_down", "is_hung", "preemptions",
                  "prefilled", "slow")  # fmt: skip
 
@@ -154,7 +154,8 @@ class Engine:
         if count and cache.capacity - cache.used < count:
             self._preempt()
             count = len(running)
-        steps, chunks, extra_s = 1, [], 0.0
+        steps, extra_s = 1, 0.0
+        chunks: list[tuple[Work, int]] = []
         if self._prefilling:
             steps, chunks, extra_s = self._chunk(count)
         elif count:

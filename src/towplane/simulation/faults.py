@@ -88,6 +88,9 @@ class _Fault:
                 if isinstance(server, Provider):
                     server.refuses_s = 0.0
 
-    def _notice(self, _: float, is_ready: object) -> None:
-        self._target.is_ready = bool(is_ready)
-        self._target.load.suspect()
+    def _notice(self, now: float, is_ready: object) -> None:
+        target = self._target
+        target.is_ready = bool(is_ready)
+        target.load.suspect()
+        if is_ready:
+            target.load.returned(now)

@@ -5,13 +5,13 @@ one target. What the scenario does not describe gets the usual figures. Pure but
 that it makes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
 from towplane.document.plane import Plane
 from towplane.routing.load import Price
-from towplane.routing.spec import RouteSpec, TargetSpec
+from towplane.routing.spec import Fallback, Reason, RouteSpec, TargetSpec
 from towplane.simulation.agenda import Agenda
 from towplane.simulation.engine import Engine
 from towplane.simulation.figures import FIGURES, EngineFigures
@@ -30,14 +30,19 @@ _OWN_FIGURES = ("step_s", "seq_s", "kv_s", "token_s", "attend_s", "kv_tokens", "
 class Fleet:
     """Every target of one route, by group and by name."""
 
-    def __init__(self, scenario: Scenario, spec: RouteSpec, model: str, plane: Plane | None) -> None:
+    def __init__(
+        self, scenario: Scenario, spec: RouteSpec, model: str, plane: Plane | None
+    ) -> None:
         self._scenario = scenario
         self._plane = plane
         self._spec = spec
         self.targets: dict[str, Target] = {}
         self.nanousd_per_s = 0.0
         """What the replicas cost, busy or not."""
-        self.groups = self._groups(model, spec)
+        found = list(self._groups(model, spec))
+        self.groups = [group for group, _ in found]
+        self.on = [reasons for _, reasons in found]
+        """The reasons for which alone a group is taken (`routing.fallbacks`)."""
 
     def open(self, agenda: Agenda, sink: Sink, seed: int) -> None:
         """Give each target a server."""
@@ -55,15 +60,19 @@ class Fleet:
                 )  # fmt: skip
                 target.server = Provider(figures, agenda, sink, Random(f"{seed}:{name}"))
 
-    def _groups(self, model: str, spec: RouteSpec) -> list[list[Placing]]:
-        groups = [[placing for target in spec.targets for placing in self._places(model, target)]]
+    def _groups(
+        self, model: str, spec: RouteSpec, on: tuple[Reason, ...] = ()
+    ) -> Iterator[tuple[list[Placing], tuple[Reason, ...]]]:
+        """As `gateway.snapshot` lays a chain flat."""
+        yield [placing for target in spec.targets for placing in self._places(model, target)], on
         for step in spec.fallback:
-            if isinstance(step, str):
+            reasons = (tuple(step.on) if isinstance(step, Fallback) else ()) or on
+            name = step if isinstance(step, str) else getattr(step, "route", None)
+            if name is not None:
                 if self._plane is not None:
-                    groups += self._groups(step, self._plane.routing[step])
-            else:
-                groups.append(list(self._places(model, step)))
-        return groups
+                    yield from self._groups(name, self._plane.routing[name], reasons)
+            elif isinstance(step, TargetSpec):
+                yield list(self._places(model, step)), reasons
 
     def _places(self, model: str, spec: TargetSpec) -> Sequence[Placing]:
         if spec.provider is not None:

@@ -8,7 +8,7 @@ before a provider's limit; a request is a stream. The law: a request ends once.
 
 from collections.abc import Sequence
 from random import Random
-from typing import Protocol
+from typing import Protocol, cast
 
 from towplane.parts.errors import (
     Overloaded,
@@ -19,12 +19,15 @@ from towplane.parts.errors import (
     Unavailable,
     Upstream,
 )
-from towplane.routing.again import is_retried, park_s, verdict_on, wait_for_same
+from towplane.routing.again import is_tried_again, park_s, verdict_on, wait_for_same
 from towplane.routing.chooser import Chooser, Pick
 from towplane.routing.demand import NOTHING, Demand
+from towplane.routing.fallbacks import closed_by, reason_of
+from towplane.routing.hedging import Hedging, estimate_nanousd
+from towplane.routing.outliers import Outliers
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.roster import Roster, Seat
-from towplane.routing.spec import RouteSpec
+from towplane.routing.spec import Reason, RouteSpec
 from towplane.simulation.agenda import Agenda
 from towplane.simulation.arrival import Arrival
 from towplane.simulation.tally import Tally
@@ -34,6 +37,7 @@ from towplane.simulation.workloads import mixed
 
 __all__ = ["Client", "Ended", "Line", "Placing", "Request"]
 
+_NONE: frozenset[int] = frozenset()
 SWEEP_S = 0.25
 """How often clocks are looked at."""
 
@@ -62,9 +66,12 @@ class Placing:
 class Request:
     """What the gateway received."""
 
-    __slots__ = ("arrival", "attempts", "client", "demand", "ends_at", "is_over", "tried", "work")
+    __slots__ = ("arrival", "attempts", "client", "demand", "ends_at", "is_over", "rival",
+                 "tried", "work")  # fmt: skip
 
-    def __init__(self, arrival: Arrival, demand: Demand, ends_at: float, client: "Client | None") -> None:
+    def __init__(
+        self, arrival: Arrival, demand: Demand, ends_at: float, client: "Client | None"
+    ) -> None:
         self.arrival = arrival
         self.demand = demand
         self.ends_at = ends_at
@@ -73,6 +80,8 @@ class Request:
         self.attempts = 0
         self.tried: list[str] | tuple[()] = ()
         self.work: Work | None = None
+        self.rival: Work | None = None
+        """A second attempt, until one of the two has a first token."""
         self.is_over = False
 
 
@@ -108,11 +117,15 @@ class Line:
         tally: Tally,
         rng: Random,
         turn: int = -1,
+        on: Sequence[Sequence[Reason]] = (),
     ) -> None:
+        """`on` are the reasons that each group names (`routing.fallbacks`)."""
         self.spec = spec
         self.groups = [[placing.target for placing in group] for group in groups]
         self.chooser = Chooser(spec, [_roster(group) for group in groups], turn=turn)
         self.retries = RetryBudget(spec.retries)
+        self._closed = closed_by(on)
+        self._hedging = Hedging(spec.hedge) if spec.hedge is not None else None
         self.retries_denied = 0
         self.tally = tally
         self.clients: Ended
@@ -121,11 +134,16 @@ class Line:
         self._wants = self.chooser.wants
         self._is_watched = any(roster.watchers for roster in self.chooser.rosters)
         """Whether some policy compares how quick targets are."""
+        self._is_compared = spec.outliers is not None
         self._total_s = spec.timeouts.total_s
         self._reserve = spec.reserve_output
         self._open: dict[Work, None] = {}
         """Attempts under way, in the order in which they began."""
         agenda.at(agenda.now + SWEEP_S, self._sweep, None)
+        if spec.outliers is not None:
+            for number in range(len(groups)):
+                compared = number, Outliers(spec.outliers)
+                agenda.at(agenda.now + spec.outliers.every_s, self._compare, compared)
 
     def receive(self, arrival: Arrival, now: float, client: Client | None = None) -> Request:
         """A request comes in; it may be over when this returns."""
@@ -141,7 +159,9 @@ class Line:
         request = Request(arrival, demand, now + self._total_s, client)
         if client is not None:
             client.request = request
-        pick = self.chooser.pick(demand, (), now)
+        if self._hedging is not None:
+            self._hedging.request(now)
+        pick = self.chooser.pick(demand, (), now, self._closed_for("unavailable"))
         if pick is None:
             self._turn_away(request, now, "refused", 1.0)
         else:
@@ -153,10 +173,11 @@ class Line:
         if request.is_over:
             return
         request.is_over = True
-        work = request.work
-        if work is not None and work.stage != OVER:
-            self._break_off(work, now)
-            self._target_of(work).breaker.abandoned()
+        for work in (request.work, request.rival):
+            if work is not None and work.stage != OVER:
+                self._break_off(work)
+                self._target_of(work).breaker.abandoned()
+        request.work = request.rival = None
 
     @property
     def in_flight(self) -> int:
@@ -171,13 +192,26 @@ class Line:
             target: Target = work.target  # type: ignore[assignment]
             target.load.answers(work.queued, now - work.began_at, now)
             work.queued = 0
+        if self._is_compared:
+            target = self._target_of(work)
+            target.waits += 1
+            target.waited_s += now - work.began_at
+        if self._hedging is not None:
+            self._decide(work, now)
 
     def answered(self, work: Work, now: float) -> None:
         """An answer is whole."""
         target: Target = work.target  # type: ignore[assignment]
         del self._open[work]
         target.load.ended(work.queued)
-        target.breaker.succeeded(now)
+        breaker = target.breaker
+        if breaker.slow_s is not None and work.first_at - work.began_at > breaker.slow_s:
+            breaker.was_slow(now)
+            target.load.suspect()
+        else:
+            if breaker.state == "half-open":
+                target.load.returned(now)
+            breaker.succeeded(now)
         arrival = work.arrival
         target.answers += 1
         target.input += arrival.tokens
@@ -209,11 +243,21 @@ class Line:
         request: Request = work.request  # type: ignore[assignment]
         if request.is_over:
             return
+        if request.rival is not None:  # the other of two runs on
+            request.work = request.rival if work is request.work else request.work
+            request.rival = None
+            request.tried = [*request.tried, target.name]
+            return
         # What the client has begun to read is not sent a second time.
         if work.first_at >= 0 or not self._again(request, target, error, now):
             self._turn_away(request, now, trouble, after_s)
 
     # Private
+
+    def _closed_for(self, reason: Reason | None) -> frozenset[int]:
+        if self._closed is None or reason is None:
+            return _NONE
+        return self._closed[reason]
 
     def _attempt(self, request: Request, pick: Pick, cause: str, now: float) -> None:
         target = self.groups[pick.group][pick.place]
@@ -238,17 +282,83 @@ class Line:
             target.load.suspect()
         work = Work(request.arrival, request, target, now)
         work.queued = queued
-        request.work = work
+        if cause == "hedge":
+            request.rival = work
+        else:
+            request.work = work
         self._open[work] = None
         target.server.offer(work, now)
+        if self._hedging is not None and cause != "hedge" and not request.is_over:
+            when = now + self._hedging.wait_s(stream=True)
+            self._agenda.at(when, self._hedge, (request, work))
+
+    # Two at a time (`gateway.hedge`)
+
+    def _hedge(self, now: float, what: object) -> None:
+        """The first has brought nothing so far: a second, if share and cost allow it."""
+        request, first = cast("tuple[Request, Work]", what)
+        hedging = self._hedging
+        assert hedging is not None
+        if request.is_over or request.work is not first or first.first_at >= 0:
+            return
+        if request.rival is not None or request.attempts >= self.spec.retries.most:
+            return
+        target = self._target_of(first)
+        tried = [*request.tried, target.name]
+        pick = self.chooser.pick(request.demand, tried, now, self._closed_for("timeout"))
+        if pick is None:
+            return
+        price = self.groups[pick.group][pick.place].load.price
+        arrival = request.arrival
+        cost = estimate_nanousd(price, arrival.tokens, arrival.limit or self._reserve, stream=True)
+        if hedging.take(arrival.tenant, cost, now):
+            self._attempt(request, pick, "hedge", now)
+
+    def _decide(self, work: Work, now: float) -> None:
+        """The first token of two attempts decides: the other is broken off."""
+        assert self._hedging is not None
+        request: Request = work.request  # type: ignore[assignment]
+        first, rival = request.work, request.rival
+        if first is not None:
+            self._hedging.saw(now - first.began_at, stream=True)
+        if rival is None or first is None:
+            return
+        loser = rival if work is first else first
+        request.work, request.rival = work, None
+        if loser.stage != OVER:
+            self._break_off(loser)
+            self._target_of(loser).breaker.abandoned()
+
+    # Outliers (`gateway.health`)
+
+    def _compare(self, now: float, what: object) -> None:
+        number, outliers = cast("tuple[int, Outliers]", what)
+        assert self.spec.outliers is not None
+        targets: list[Target] = self.groups[number]
+        before = outliers.out.keys()
+        outliers.look({target.name: target.done() for target in targets}, now)
+        for target in targets:
+            if target.name in before - outliers.out.keys():
+                target.load.returned(now)
+        roster = self.chooser.rosters[number]
+        roster.outliers = {roster.places[name]: until for name, until in outliers.out.items()}
+        self._agenda.at(now + self.spec.outliers.every_s, self._compare, what)
 
     def _again(self, request: Request, target: Target, error: Upstream, now: float) -> bool:
         """Try again, if that is allowed; whether it is."""
         request.tried = [*request.tried, target.name]
         spec = self.spec.retries
-        if not is_retried(error, spec, attempts=request.attempts, now=now, ends_at=request.ends_at):
+        if not is_tried_again(
+            error,
+            spec,
+            attempts=request.attempts,
+            now=now,
+            ends_at=request.ends_at,
+            names_reasons=self._closed is not None,
+        ):
             return False
-        pick = self.chooser.pick(request.demand, request.tried, now)
+        closed = self._closed_for(reason_of(error))
+        pick = self.chooser.pick(request.demand, request.tried, now, closed)
         if pick is not None:
             if not self._may_retry(now):
                 return False
@@ -276,7 +386,7 @@ class Line:
         return False
 
     def _send_late(self, now: float, what: object) -> None:
-        request, target = what  # type: ignore[misc]
+        request, target = cast("tuple[Request, Target]", what)
         if not request.is_over:
             self._send(request, target, "retry", now)
 
@@ -293,9 +403,7 @@ class Line:
         if left_alone_s is not None:
             target.park(now + left_alone_s)
 
-    def _turn_away(
-        self, request: Request, now: float, trouble: str, after_s: float | None
-    ) -> None:
+    def _turn_away(self, request: Request, now: float, trouble: str, after_s: float | None) -> None:
         request.is_over = True
         request.work = None
         self.clients.turned_away(request, now, trouble, after_s)
@@ -328,7 +436,7 @@ class Line:
             return
         request: Request = work.request  # type: ignore[assignment]
         target = self._target_of(work)
-        self._break_off(work, now)
+        self._break_off(work)
         target.failures += 1
         troubles = self.tally.troubles
         troubles["timed_out"] = troubles.get("timed_out", 0) + 1
@@ -337,10 +445,11 @@ class Line:
         if work.first_at >= 0 or not self._again(request, target, error, now):
             self._turn_away(request, now, "timed_out", None)
 
-    def _break_off(self, work: Work, now: float) -> None:
+    def _break_off(self, work: Work) -> None:
         del self._open[work]
         target = self._target_of(work)
         target.load.ended(work.queued)
+        work.queued = 0
         target.server.cancel(work)
 
     @staticmethod

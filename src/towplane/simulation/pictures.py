@@ -16,8 +16,9 @@ _WIDE, _HIGH, _LEFT, _FOOT = 720, 200, 56, 20
 _COLOURS = ("#1f77b4", "#d95f02", "#2a9d4a", "#c2185b", "#6a51a3", "#8c6d31", "#17808c", "#555555")
 """Told apart by people who see no red or no green, and on white and dark paper."""
 _DASHES = ("", "6 3", "2 3", "8 3 2 3")
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;
-color:#222;background:#fff}table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .7rem;
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:52rem;margin:2rem auto;
+padding:0 1rem;color:#222;background:#fff}table{border-collapse:collapse;margin:1rem 0}
+th,td{padding:.25rem .7rem;
 text-align:right;border-bottom:1px solid #ddd}th:first-child,td:first-child{text-align:left}
 svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:currentColor}
 h2{margin-top:2rem;font-size:1.1rem}.grid{stroke:currentColor;opacity:.15}
@@ -32,7 +33,7 @@ def page(title: str, about: str, reports: Sequence[Report]) -> str:
         policy: list(group) for policy, group in groupby(reports, key=lambda one: one.policy)
     }
     firsts = {policy: group[0] for policy, group in by_policy.items()}
-    lines = [
+    lines: list[tuple[str, Pick]] = [
         ("Mean time to first token of the answers that ended then, s", lambda m: m.ttft_mean),
         ("Good answers per second", lambda m: m.good),
         ("Attempts per second", lambda m: m.attempts),
@@ -43,10 +44,11 @@ def page(title: str, about: str, reports: Sequence[Report]) -> str:
         for name, pick in lines
         if any(pick(m) for report in firsts.values() for m in report.moments)
     ]
+    groups = list(by_policy.values())
     bars = [
-        ("Mean time to first token, s", [_mean(g, lambda r: r.ttft.mean) for g in by_policy.values()]),
+        ("Mean time to first token, s", [_mean(g, lambda r: r.ttft.mean) for g in groups]),
         ("Input tokens found in a cache, share",
-         [_mean(g, lambda r: r.hit_rate) for g in by_policy.values()]),
+         [_mean(g, lambda r: r.hit_rate) for g in groups]),
     ]  # fmt: skip
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -80,9 +82,7 @@ def _table(by_policy: dict[str, list[Report]]) -> str:
             _share(lost),
         ]
         rows.append(f"<tr><td>{escape(policy)}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
-    return (
-        f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{''.join(rows)}</table>"
-    )
+    return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{''.join(rows)}</table>"
 
 
 def _lines(reports: dict[str, Report], pick: Pick) -> str:

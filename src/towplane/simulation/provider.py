@@ -9,6 +9,7 @@ of its own, so that the same run gives the same answers.
 from dataclasses import dataclass
 from math import exp
 from random import Random
+from typing import cast
 
 from towplane.simulation.agenda import Agenda
 from towplane.simulation.work import OVER, RUNNING, Sink, Work
@@ -123,7 +124,7 @@ class Provider:
             work.stage = OVER
             self._sink.failed(work, now, trouble, None)
 
-    def start(self, now: float) -> None:
+    def start(self, now: float) -> None:  # noqa: ARG002 - as an engine has it
         """It is back; what hung stays lost."""
         self.is_down = self.is_hung = False
 
@@ -147,7 +148,7 @@ class Provider:
         return wait_s
 
     def _begin(self, now: float, what: object) -> None:
-        work, rest_s = what  # type: ignore[misc]
+        work, rest_s = cast("tuple[Work, float]", what)
         if work.stage == OVER or self.is_hung:
             return
         work.first_at = now

@@ -118,7 +118,7 @@ def latency_of(histogram: Histogram) -> Latency:
 
 
 def jain(shares: Sequence[float]) -> float | None:
-    """Jain's fairness index: 1 if all get alike, 1/n if one gets all (Jain, Chiu and Hawe, 1984)."""
+    """Jain's fairness index: 1 if all get alike, 1/n if one gets all (Jain and others, 1984)."""
     if len(shares) < 2:
         return None
     squares = sum(share * share for share in shares)

@@ -20,7 +20,7 @@ from towplane.simulation.arrival import Arrival
 from towplane.simulation.clients import Manners, OpenLoop, Users
 from towplane.simulation.engine import Engine
 from towplane.simulation.faults import plan_faults
-from towplane.simulation.fleet import Fleet, block_of
+from towplane.simulation.fleet import Fleet
 from towplane.simulation.line import Line
 from towplane.simulation.report import (
     Moment,
@@ -89,8 +89,9 @@ def simulate(
     # The turn begins anywhere, so that seeds differ where a policy takes its chance from it.
     turn = Random(f"{seed}:turn").getrandbits(20)
     line = Line(
-        spec, fleet.groups, agenda=agenda, tally=tally, rng=Random(f"{seed}:line"), turn=turn
-    )
+        spec, fleet.groups, agenda=agenda, tally=tally, rng=Random(f"{seed}:line"), turn=turn,
+        on=fleet.on,
+    )  # fmt: skip
     fleet.open(agenda, line, seed)
     plan_faults(scenario.faults, fleet.targets, scenario.engines, agenda)
     clients, stream = _clients(scenario, line, tally, agenda, seed, source)
@@ -126,9 +127,7 @@ def _clients(
         shape = _conversations(users)
 
         def turns_of(number: int) -> Iterator[Arrival]:
-            return conversation(
-                number, shape, seed, block=scenario.block, tenants=users.tenants
-            )
+            return conversation(number, shape, seed, block=scenario.block, tenants=users.tenants)
 
         closed = Users(
             line, tally, agenda, manners, rng,
@@ -187,9 +186,7 @@ def _report(
 ) -> Report:
     seconds = scenario.seconds
     ended = tally.answers + tally.failed + tally.refused + tally.gave_up
-    shares = [
-        share.answers / share.asks for share in tally.tenants.values() if share.asks
-    ]
+    shares = [share.answers / share.asks for share in tally.tenants.values() if share.asks]
     is_priced = any(target.load.price is not None for target in fleet.targets.values())
     elapsed = seconds + scenario.drain_s
     return Report(

@@ -18,7 +18,17 @@ from towplane.document.problems import DocumentError, Problem, show_place
 from towplane.document.shape import Shape, is_null
 from towplane.parts.section import Section
 from towplane.parts.units import (
-    AtLeastOne, Count, Duration, Money, Name, Number, Path, Rate, Share, Timeout, TokenPrice,
+    AtLeastOne,
+    Count,
+    Duration,
+    Money,
+    Name,
+    Number,
+    Path,
+    Rate,
+    Share,
+    Timeout,
+    TokenPrice,
 )  # fmt: skip
 from towplane.routing.spec import RouteSpec
 from towplane.simulation.figures import FIGURES

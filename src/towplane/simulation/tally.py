@@ -35,8 +35,9 @@ class Bin:
 class Tally:
     """Of one run."""
 
-    __slots__ = ("_after", "_bin", "_bin_s", "_itl_s", "_total_s", "_ttft_s", "_turns_at", "answers", "asks", "attempts", "bins",
-                 "cached", "causes", "failed", "gave_up", "good", "input", "itl", "nanousd",
+    __slots__ = ("_after", "_bin", "_bin_s", "_itl_s", "_total_s", "_ttft_s", "_turns_at",
+                 "answers", "asks", "attempts", "bins", "cached", "causes",
+                 "failed", "gave_up", "good", "input", "itl", "nanousd",
                  "output", "refused", "requests", "since", "tenants", "total", "troubles", "ttft",
                  "until")  # fmt: skip
 

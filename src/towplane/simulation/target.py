@@ -8,6 +8,7 @@ from typing import Protocol
 
 from towplane.routing.breaker import Breaker
 from towplane.routing.load import Load, Price
+from towplane.routing.outliers import Done
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.simulation.work import Work
 
@@ -41,7 +42,7 @@ class Target:
 
     __slots__ = ("answers", "attempts", "breaker", "cached", "failures", "hung_at", "input",
                  "is_own", "is_ready", "load", "name", "nanousd", "output", "parked_until",
-                 "server")  # fmt: skip
+                 "server", "waited_s", "waits")  # fmt: skip
 
     def __init__(
         self, name: str, breaker: BreakerSpec, *, is_own: bool, price: Price | None = None
@@ -60,6 +61,8 @@ class Target:
         self.input = self.cached = self.output = 0
         """Tokens of its answers."""
         self.nanousd = 0.0
+        self.waits, self.waited_s = 0, 0.0
+        """First tokens, and what they took together; counted where outliers are looked for."""
 
     def is_usable(self, now: float) -> bool:
         """Whether an attempt may go there (`gateway.live`, less credentials)."""
@@ -68,6 +71,10 @@ class Target:
     def usable_in_s(self, now: float) -> float:
         """Seconds until it may be usable again."""
         return max(self.parked_until - now, self.breaker.retry_after_s(now), 0.0)
+
+    def done(self) -> Done:
+        """What it did so far, for those who look for outliers."""
+        return Done(self.attempts, self.failures, self.waits, self.waited_s)
 
     def park(self, until: float) -> None:
         """It asked to be left alone."""

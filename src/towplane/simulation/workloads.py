@@ -66,11 +66,11 @@ class Conversations:
 
     turns: float = 8.0
     """Mean number, geometric."""
-    first: Lengths = Lengths(220)  # noqa: RUF009 - frozen
+    first: Lengths = Lengths(220)
     """Tokens of the first message."""
-    message: Lengths = Lengths(80)  # noqa: RUF009
+    message: Lengths = Lengths(80)
     """Of each later one."""
-    answer: Lengths = Lengths(240, most=1024)  # noqa: RUF009
+    answer: Lengths = Lengths(240, most=1024)
     system: int = 0
     """Tokens of a system prompt that all share."""
     most: int = 8192
@@ -97,7 +97,8 @@ def poisson(
     tenant = names[0]
     cut = _cut(tenants)
     popular = _cut([(k + 1) ** -prefixes.skew for k in range(prefixes.count)]) if prefixes else None
-    shared, prefix, blocks = 0, 0, ()
+    shared, prefix = 0, 0
+    blocks: tuple[int, ...] = ()
     most = max((burst.times for burst in bursts), default=1.0)
     most = max(most, 1.0)
     while True:
