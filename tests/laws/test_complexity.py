@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towplane.document.load import parse_document
+from towplane.document.problems import DocumentError
+from towplane.gateway.messages import Placed, RouteInfo
 from towplane.gateway.receive import PATHS, receive
 from towplane.gateway.scoring import KEPT, MOST_CPU_S, Scoring
 from towplane.parts.errors import BadDocument, Unsupported
@@ -24,6 +27,7 @@ from towplane.routing.demand import NOTHING
 from towplane.routing.load import Load
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.spec import Complexity, RouteSpec
+from towplane.testing.hall import Fleet, route, target, usage, whole
 
 ROLES = st.lists(st.sampled_from(["strong", "weak", ""]), min_size=1, max_size=6)
 
@@ -329,3 +333,97 @@ def test_another_scorer_begins_anew_but_its_histogram_goes_on() -> None:
 def test_a_model_travels_to_the_workers_whole() -> None:
     model = a_model(Lane("law", gain=0.7), weights=weights_of(1, a=(-5,)))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(model), type=Trained) == model
+
+
+# ---- In the gateway
+
+
+def a_fleet(**spec: Any) -> Fleet:
+    """A route with a weak and a strong target, by length with a threshold of 10."""
+    groups = ((Placed("small/m", 1, "weak"), Placed("large/m", 1, "strong")),)
+    spec = {"complexity": Complexity(threshold=10.0)} | spec
+    info = RouteInfo("m", groups, spec=RouteSpec(targets=[], choose="complexity", **spec))
+    return Fleet(info, targets=[target("small"), target("large")])
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def test_a_request_goes_where_its_last_words_send_it() -> None:
+    fleet = a_fleet()
+    for text, host in (("short", "small"), ("long enough", "large"), ("again", "small")):
+        client = fleet.worker.connect()
+        client.ask(**said(text))
+        fleet.worker.upstream(host).give(whole({"choices": [], "usage": usage(1, 1)}))
+        assert client.answer().get(b"x-towplane-target") == f"{host}/m".encode()
+    report = fleet.worker.hall.report(1)
+    assert [route.scores for route in report.routes] == [[5.0, 11.0, 5.0]]
+
+
+def test_a_request_is_scored_once_however_often_it_is_tried() -> None:
+    fleet = a_fleet()
+    client = fleet.worker.connect()
+    client.ask(**said("long enough"))
+    fleet.worker.upstream("large").give(whole({"error": {}}, status=500))
+    fleet.worker.upstream("small").give(whole({"choices": [], "usage": usage(1, 1)}))
+    assert client.answer().status == 200
+    assert fleet.worker.hall.report(1).routes[0].scores == [11.0]
+
+
+def test_a_prompt_without_words_goes_anywhere_and_is_not_counted() -> None:
+    fleet = a_fleet()
+    client = fleet.worker.connect()
+    client.ask(messages=[])
+    fleet.worker.upstream().give(whole({"choices": [], "usage": usage(1, 1)}))
+    assert client.answer().status == 200
+    assert fleet.worker.hall.report(1).routes[0].scores == []
+
+
+def test_a_route_without_complexity_scores_nothing() -> None:
+    fleet = Fleet(route("m", ["small"]), targets=[target("small")])
+    fleet.worker.connect().ask(**said("short"))
+    hall = fleet.worker.hall
+    assert hall.routes["m"].scoring is None
+    assert "towplane_complexity_score" not in {sample.family for sample in hall.report(1).samples}
+
+
+# ---- The document
+
+
+def problems_of(route: str) -> list[str]:
+    """Errors and warnings of a document with this route and two providers."""
+    text = f"""\
+plane: acme
+providers:
+  a: {{kind: openai-compatible, endpoint: "http://127.0.0.1:1/v1"}}
+  b: {{kind: openai-compatible, endpoint: "http://127.0.0.1:2/v1"}}
+routing:
+  m: {route}
+"""
+    try:
+        return [str(one) for one in parse_document(text.encode()).warnings]
+    except DocumentError as refusal:
+        return [str(one) for one in refusal.problems]
+
+
+BOTH = "targets: [{provider: a, role: weak}, {provider: b, role: strong}]"
+
+
+@pytest.mark.parametrize(
+    ("route", "want"),
+    [
+        (f"{{complexity: {{scorer: length, threshold: 200}}, {BOTH}}}", ""),
+        (f"{{choose: complexity, {BOTH}}}", "prompts of 400 characters and more go to strong"),
+        ("{choose: complexity, targets: [{provider: a, role: weak}, {provider: b}]}",
+         "no target is strong"),
+        (f"{{complexity: {{scorer: trained}}, {BOTH}}}", "needs a model"),
+        (f"{{complexity: {{scorer: length, model: r.json}}, {BOTH}}}", "nothing reads"),
+        (f"{{complexity: {{scorer: trained, model: r.json, threshold: 40}}, {BOTH}}}",
+         "no prompt is strong"),
+        (f"{{{BOTH}}}", "roles that nothing looks at"),
+    ],
+)  # fmt: skip
+def test_what_contradicts_itself_is_found(route: str, want: str) -> None:
+    found = [one for one in problems_of(route) if "routing.m" in one]
+    assert any(want in one for one in found) if want else not found
