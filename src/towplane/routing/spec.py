@@ -101,10 +101,10 @@ class Prefix(Section, frozen=True, kw_only=True):
     """With `prefix`: the shortest queue is taken while the longest is this much longer"""
     ratio: Number = 1.5
     """and so many times as long."""
-    request_cost: Count = 256
+    request_cost: Count = 16
     """With `least-work`: what an attempt under way counts, in prompt tokens, for the time that its
     own tokens take."""
-    trust: Share = 0.5
+    trust: Share = 0.25
     """With `least-work`: how much of a prompt that no target is known to have is counted as cached
     by the one where all gateways would send it first."""
 
