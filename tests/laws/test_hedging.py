@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from towplane.routing.hedging import Hedging, estimate_nanousd
@@ -299,6 +299,7 @@ def test_a_second_attempt_of_a_stream_costs_its_prompt() -> None:
     assert estimate_nanousd(None, 100, 50, stream=True) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
 def test_second_attempts_never_exceed_their_share(steps: list[tuple[bool, float]]) -> None:
     hedging = Hedging(Hedge(budget=0.1, window_s=1e9))

@@ -1,6 +1,6 @@
 """Outliers: who is much worse than the others is left out, and never more than the ceiling."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from towplane.routing.chooser import Chooser
@@ -98,6 +98,7 @@ def test_a_target_that_began_anew_is_judged_by_all_it_did() -> None:
     assert group.pass_by(a=Done(20, 12, 8, 1.0), b=GOOD, c=GOOD) == ["a"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 40), st.floats(0, 1)), min_size=8, max_size=8)),
     st.floats(0, 1),

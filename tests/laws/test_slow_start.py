@@ -1,7 +1,7 @@
 """Slow start: who comes back has less in flight than the others, whatever the policy."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from towplane.routing.chooser import Chooser
@@ -80,6 +80,7 @@ def test_it_holds_for_every_policy(choose: str) -> None:
         assert roster.in_flight[3] <= most, number
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=8), st.floats(0, 60))
 def test_whoever_is_no_newcomer_is_never_barred(loads: list[int], age: float) -> None:
     roster = looked_at(*((1, load) for load in loads))

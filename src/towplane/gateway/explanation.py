@@ -45,6 +45,8 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
         now=now,
         turn=route.chooser.turn + 1,
         most=route.info.spec.retries.most,
+        closed=route.closed,
+        keeping=tuple(route.keeping(now)) if route.closed is not None else (),
     )
     return Explained(question.serial, found, max(0.0, route.retries.left(now)))
 

@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from towplane.routing.chooser import Chooser
 from towplane.routing.demand import Demand
+from towplane.routing.fallbacks import Closed
+from towplane.routing.spec import Reason
 
 __all__ = ["Explanation", "Group", "Place", "Seen", "Step", "explain", "why_not"]
 
@@ -81,16 +83,22 @@ def explain(
     now: float,
     turn: int,
     most: int = 1,
+    closed: Closed | None = None,
+    keeping: Sequence[Reason] = (),
 ) -> Explanation:
     """What would happen now to this demand, by a worker whose next choice is number `turn`.
 
     `groups` says of each target of the chooser how it is; `most` is the number of attempts that one
-    request may have.
+    request may have. `closed` says which steps of the chain are for which reasons, and `keeping`
+    what keeps the route's own targets; the failures that are supposed here are a server's errors.
     """
     steps: list[Step] = []
     tried: list[str] = []
     while len(steps) < most:
-        pick = chooser.look(demand, tried, now, turn)
+        reasons: Sequence[Reason] = ("server-error",) if tried else ("unavailable", *keeping)
+        shut = [closed[reason] if closed is not None else () for reason in reasons]
+        looks = (chooser.look(demand, tried, now, turn, each) for each in shut)
+        pick = next((look for look in looks if look is not None), None)
         if pick is None:
             break
         choice = chooser.weigh(pick, demand, tried, now, turn)
