@@ -115,6 +115,9 @@ CASES = [
     Case("{dns: 'a b'}", ["discover.dns: not a name in DNS; found a b"]),
     Case("{consul: {service: v}, server: '127.0.0.1:53'}",
          ["discover.server: no DNS server is asked; expected it with dns or srv alone"]),
+    Case("{dns: a, server: 'ns.example:53'}",
+         ["discover.server: not an IP address; expected such as 127.0.0.1:8600: no name is looked "
+          "up for it; found ns.example:53"]),
     Case("{consul: {service: ''}}", ["discover.consul.service: an empty name"]),
     Case("{kubernetes: {}}",
          ["discover.kubernetes: not one thing to watch; expected exactly one of service and "
@@ -298,6 +301,25 @@ async def test_a_source_that_cannot_be_opened_says_so_and_harms_nobody() -> None
     _, standing = discovery.standings()["pool"]
     assert standing.trouble == "the package dns is not installed (install it)"
     await discovery.stop()
+
+
+async def test_a_source_that_breaks_is_seen(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Said):
+        async def follow(self, listener: Listener) -> None:
+            listener.heard([A])
+            raise KeyError("a bug")
+
+    discovery = Discovery(plane(), lambda: None, lambda r: r, open_source=lambda *_: Broken())
+    await discovery.start()
+    await _settle()
+    _, standing = discovery.standings()["pool"]
+    assert (places(standing.named), "restart" in standing.trouble) == (["10.0.0.1"], True)
+    assert caplog.records[-1].levelname == "WARNING"
+    await discovery.stop()
+
+
+def places(found: Sequence[Address]) -> list[str]:
+    return [one.host for one in found]
 
 
 async def _settle() -> None:

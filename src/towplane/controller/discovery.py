@@ -114,8 +114,14 @@ class Discovery:
         followed = _Followed(name, asked, standing)
         spec, port = asked
         followed.task = asyncio.get_running_loop().create_task(self._run(followed, spec, port))
-        followed.task.add_done_callback(_report)
+        followed.task.add_done_callback(partial(self._ended, followed))
         return followed
+
+    def _ended(self, followed: "_Followed", task: asyncio.Task[None]) -> None:
+        # Requests go on to what is known, but nobody hears of changes: that has to be seen.
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.critical("%s: it is not followed any more", followed.say, exc_info=error)
+            self.failed(followed, f"it is not followed any more: {error}; restart the plane")
 
     async def _run(self, followed: "_Followed", spec: Discover, port: int) -> None:
         listener = _Listener(self, followed)
@@ -204,9 +210,3 @@ def _asked(spec: object) -> Asked | None:
 def _news(standing: Standing) -> object:
     """What others see of it."""
     return standing.addresses
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    # Requests go on to what is known, but nobody hears of changes: that has to be seen.
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.critical("a source of addresses has ended", exc_info=error)

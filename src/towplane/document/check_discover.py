@@ -3,9 +3,11 @@ which composes it."""
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from towplane.document.finding import Finding, say_name
 from towplane.document.problems import Place
+from towplane.parts.addresses import is_loopback, split_address
 from towplane.providers.discover import ConsulSource, Discover, KubernetesSource
 from towplane.providers.spec import OpenAICompatibleSpec
 
@@ -59,6 +61,11 @@ def _check_keys(here: Place, spec: Discover, source: str) -> Iterator[Finding]:
     if spec.server is not None and not is_dns:
         what, expected = "no DNS server is asked", "it with dns or srv alone"
         yield Finding(place=(*here, "server"), what=what, expected=expected)
+    elif spec.server is not None and not _is_ip(split_address(spec.server)[0]):
+        what, expected = "not an IP address", "such as 127.0.0.1:8600: no name is looked up for it"
+        yield Finding(
+            place=(*here, "server"), what=what, expected=expected, found=say_name(spec.server)
+        )
     if spec.every_s != 10.0 and not is_dns:
         yield Finding(
             place=(*here, "every"),
@@ -123,9 +130,15 @@ def _check_kubernetes(here: Place, spec: KubernetesSource) -> Iterator[Finding]:
         yield Finding(place=(*here, "port"), what="an empty name")
 
 
+def _is_ip(host: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_local(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    from towplane.parts.addresses import is_loopback
-
     return is_loopback(f"{urlsplit(url).hostname or ''}:0")

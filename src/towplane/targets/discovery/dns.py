@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from towplane.parts.addresses import split_address
+from towplane.parts.errors import NotReady
 from towplane.parts.extras import load_extra
 from towplane.parts.threads import run_aside
 from towplane.routing.discovery.address import Address, by_priority
@@ -136,7 +137,11 @@ async def _repeat(
 
 
 def _make_resolver(server: str | None) -> "Resolver":
-    resolver: Resolver = load_extra("dns.asyncresolver", "dns").Resolver(configure=server is None)
+    package = load_extra("dns.asyncresolver", "dns")
+    try:
+        resolver: Resolver = package.Resolver(configure=server is None)
+    except load_extra("dns.exception", "dns").DNSException as error:
+        raise NotReady(f"nothing says which DNS server to ask: {_say(error)}") from None
     if server is not None:
         host, port = split_address(server)
         resolver.nameservers = [host]
