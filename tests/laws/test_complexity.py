@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from towplane.document.load import parse_document
@@ -110,6 +110,7 @@ def test_a_domain_score_is_the_mean_gain_of_its_domains() -> None:
     assert score("court") == pytest.approx(share * 0.9 + (1 - share) * 0.5)
 
 
+@settings(max_examples=30)  # each makes a model
 @given(
     st.text(max_size=3000),
     st.integers(1, 4),

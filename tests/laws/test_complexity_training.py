@@ -201,8 +201,21 @@ def test_without_domains_there_is_no_domain_scorer() -> None:
 
 
 def test_too_few_labels_are_refused() -> None:
-    with pytest.raises(BadRequest, match="10 labels are too few"):
-        train(make_labels("domain", 10, 1), "digest")
+    """What counts is different prompts."""
+    with pytest.raises(BadRequest, match="labels of 10 different prompts are too few"):
+        train(make_labels("domain", 10, 1) * 20, "digest")
+
+
+@pytest.mark.parametrize("text", ["", "word ", "one two "])
+def test_prompts_without_words_to_learn_from_are_no_trouble(text: str) -> None:
+    """Signs alone, one word, the same two words: the length is all that there is."""
+    labels = [
+        Label(prompt=text * n + "\t" * (n + 1), score_strong=0.5 + n / 100, score_weak=0.4)
+        for n in range(60)
+    ]
+    outcome = train(labels, "digest", draws=50)
+    assert not outcome.model.learned
+    assert (row_of(outcome, "length").apgr or 0) > 0.6
 
 
 # ---- Reading

@@ -34,7 +34,7 @@ __all__ = ["DomainGap", "Outcome", "train"]
 
 FOLDS = 5
 LEAST = 50
-"""Labels below which folds are too small to say anything."""
+"""Prompts below which folds are too small to say anything."""
 DRAWS = 1000
 LEAST_LEAD = 0.01
 """APGR over the length below which a lead may be real and is nothing."""
@@ -74,9 +74,10 @@ def train(
     now: datetime | None = None,
 ) -> Outcome:
     """Learn from labels, and say how well. Raises BadRequest where there are too few."""
-    if len(labels) < LEAST:
+    prompts = len({label.prompt for label in labels})
+    if prompts < LEAST:
         raise BadRequest(
-            f"{len(labels)} labels are too few to learn from and to test on",
+            f"labels of {prompts} different prompts are too few to learn from and to test on",
             param="labels",
             next_step=f"label at least {LEAST} prompts, better some hundreds: `towplane routing "
             "label`",

@@ -151,10 +151,12 @@ def _fit_domains(
 
 def _fit_factors(words: Any, z: Floats, wish: Floats) -> Floats:
     """Fit in the space of the first factors, told in the words' own space."""
-    count = words.shape[0]
+    count, columns = words.shape
+    factors = min(_FACTORS, count - 1, columns - 1)
+    if factors < 1:  # there is nothing to take apart
+        return _fit_best(words, z, wish[:, None])
     rarity = np.log((1 + count) / (1 + words.getnnz(axis=0))) + 1
     weighted = words @ sparse.diags_array(rarity)
-    factors = min(_FACTORS, count - 2)
     random = np.random.default_rng(_SEED)
     _, sizes, axes = svds(weighted, k=factors, v0=random.standard_normal(min(weighted.shape)))
     axes = axes[sizes > 1e-9]
