@@ -2,9 +2,12 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from towplane.document.load import parse_document
+from towplane.document.problems import DocumentError
 from towplane.routing.chooser import Chooser
 from towplane.routing.demand import Demand
 from towplane.routing.load import Load
@@ -144,3 +147,42 @@ def test_the_gateway_draws_by_the_request() -> None:
     assert asked["three"] > 5
     assert asked["one"] + asked["two"] > 5
     fleet.close()
+
+
+# The document
+
+DOCUMENT = """\
+plane: acme
+providers:
+  p: {kind: openai-compatible, endpoint: "http://h/v1"}
+routing:
+  chat:
+    targets: [{provider: p, model: x, arm: a}, {provider: p, model: z, arm: b}]
+    split: {arms: {a: 9, b: 1}}
+    mirror: {to: other}
+  other: {targets: [{provider: p, model: w}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "want"),
+    [
+        ("a: 9, b: 1}", "a: 9, c: 1}", "no such arm; expected one of a, c; found b"),
+        ("a: 9, b: 1}", "a: 9, b: 1, c: 1}", "no target of the route belongs to this arm"),
+        ("b: 1}}", "b: 1}, control: d}", "no such arm; expected one of a, b; found d"),
+        ("a: 9, b: 1}", "a: 0, b: 0}", "no arm weighs anything"),
+        ("b: 1}}", "b: 1}, score: {least: 3, most: 2}}", "the lowest score is not below"),
+        ("b: 1}}", "b: 1}, alpha: 70%}", "expected between 0% and 50%"),
+        ("    split: {arms: {a: 9, b: 1}}\n", "", "the route has no `split`"),
+        ("to: other", "to: chat", "clients' requests go to p/"),
+        ("to: other", "to: {provider: p, model: x}", "clients' requests go to p/x too"),
+        ("to: other", "to: otter", "no such route; found otter; did you mean other?"),
+        ("to: other", "to: {provider: q, model: x}", "no such provider"),
+    ],
+)
+def test_a_document_that_contradicts_itself(old: str, new: str, want: str) -> None:
+    parse_document(DOCUMENT.encode())
+    assert old in DOCUMENT
+    with pytest.raises(DocumentError) as caught:
+        parse_document(DOCUMENT.replace(old, new, 1).encode())
+    assert any(want in str(problem) for problem in caught.value.problems)

@@ -209,7 +209,8 @@ class Hall:
     def has_waiting(self, but: str) -> bool:
         """Whether requests of others than this tenant wait for units of some limit."""
         waiting = (x for _, exchanges in self._waiting.values() for x in exchanges)
-        return bool(self._standing) or any(x.caller.tenant != but for x in waiting)
+        some = self._standing or self.lobby.queue
+        return bool(some) or any(x.caller.tenant != but for x in waiting)
 
     def log_access(self, x: Exchange, outcome: str, seconds: float) -> None:
         """One JSON line about a request: no prompt, no answer, no key."""
