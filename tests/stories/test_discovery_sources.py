@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import dns.rcode
+import lightkube
 import pytest
 
 from towplane.providers.discover import ConsulSource
@@ -23,6 +24,7 @@ from towplane.testing.cluster import inference_pool, pod, slice_of
 from towplane.testing.consul import FakeConsul
 from towplane.testing.dns_server import FakeDns
 from towplane.testing.kubernetes_api import PODS, POOLS, SLICES, FakeKubernetes
+from towplane.testing.tls import make_certificate
 
 PATIENCE_S = 20.0
 """Generous: other work may share the machine."""
@@ -390,6 +392,32 @@ async def test_the_pods_of_a_pool_follow_its_selector_and_its_ports(
         await heard.until(lambda: heard.names == ["10.0.0.2:9000"])
         api.delete(POOLS, "pool")
         await heard.until(lambda: heard.names == [])
+
+
+async def test_in_a_pod_the_service_account_is_used_and_its_token_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over TLS with the cluster's own authority; kubelet renews the token's file in place."""
+    made = make_certificate(tmp_path)
+    account = tmp_path / "account"
+    account.mkdir()
+    (account / "ca.crt").write_bytes(made.certificate.read_bytes())
+    (account / "namespace").write_text("default")
+    (account / "token").write_text("first")
+    found = lightkube.KubeConfig.from_service_account
+    monkeypatch.setattr(lightkube.KubeConfig, "from_env", lambda: found(account))
+    with FakeKubernetes(token="first", tls=made.server_context()) as api:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(api.port))
+        api.put(SLICES, slice_of("vllm", "vllm-1", "10.0.0.1"))
+        async with following(ServiceEndpoints("vllm", None, None, connect)) as heard:
+            await heard.until(lambda: heard.names == ["10.0.0.1:8000"] and api.watches())
+            api.token = "second"
+            (account / "token").write_text("second")
+            api.delete(SLICES, "vllm-1")
+            api.cut()
+            await heard.until(lambda: heard.names == [] and api.watches())
+            assert heard.troubles == []
 
 
 @pytest.mark.parametrize("seed", range(3))
