@@ -390,8 +390,8 @@ def test_no_wake_up_is_lost_and_no_place_leaks(
         fleet.wait(0.3)
     fleet.wait(25.0)
     for worker in fleet.workers.values():
-        for target in worker.hall.targets.values():
-            share = target.capacity
+        for state in worker.hall.targets.values():
+            share = state.capacity
             assert share is not None
             pool = fleet.coordinator._entries.get(share.name)
             if pool is not None and pool.pool is not None:

@@ -4,15 +4,19 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
-from towplane.gateway.messages import ProviderInfo, TargetInfo
+from towplane.gateway.explanation import answer_question
+from towplane.gateway.messages import Explain, ProviderInfo, TargetInfo
 from towplane.routing.demand import NOTHING
 from towplane.routing.load import Load
 from towplane.routing.overflow import FORGETS_S, LeaveSlow, OwnFirst, Spill, Usual
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.signals import Signals
 from towplane.routing.spec import Overflow, Queue, Slo
+from towplane.tenants.consumption import overflow_used
 from towplane.tenants.events import Opened, Settled
+from towplane.tenants.ledger.schema import metadata, usage_by_day
 from towplane.tenants.spec import Limits
 from towplane.testing.hall import (
     DONE,
@@ -261,3 +265,38 @@ def test_spill_admits_by_price_and_money() -> None:
     spill.closed_until = 5.0
     assert not spill.admits(PRICE, 4.9)
     assert spill.admits(PRICE, 5.0)
+
+
+def test_explain_says_why_the_managed_target_stands_back() -> None:
+    house = House()
+    house.ask()
+    house.ask()
+    full = answer_question(house.fleet.worker.hall, Explain(1, "m")).explanation
+    assert full is not None
+    assert [place.why_not for place in full.groups[0].places] == ["as busy as it may be", ""]
+    assert full.steps[0].target == "api/m"
+    house.answer("own")
+    back = answer_question(house.fleet.worker.hall, Explain(1, "m")).explanation
+    assert back is not None
+    assert back.groups[0].places[1].why_not == OwnFirst.name
+    assert back.steps[0].target == "own/m"
+    house.fleet.close()
+
+
+def test_what_a_route_spent_before_is_read_from_the_ledger_by_its_providers() -> None:
+    """Where the pool of its budget starts after the plane was started again."""
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection, tables=[usage_by_day])
+        row: dict[str, Any] = {column.name: 0 for column in usage_by_day.columns}
+        row |= {"day": "2026-11-23", "tenant": "acme", "key": "k", "service": "", "model": "m"}
+        for target, cost in (("own/0", 5), ("api/m", 7), ("other/m", 11)):
+            connection.execute(
+                usage_by_day.insert(), [row | {"target": target, "cost_nanousd": cost}]
+            )
+        connection.execute(
+            usage_by_day.insert(), [row | {"target": "api/m", "model": "n", "cost_nanousd": 13}]
+        )
+        for window, spent in (("2026-11-23", 7), ("2026-11", 7), ("2026-12", 0), ("total", 7)):
+            assert overflow_used(connection, "m", {"api"}, window).nanousd == spent
+    engine.dispose()

@@ -93,4 +93,3 @@ class Spill:
         if self._most is None and not self._counts_money:
             return True
         return price is not None and (self._most is None or price[2] <= self._most)
-

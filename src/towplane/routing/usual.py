@@ -10,8 +10,8 @@ from math import exp
 __all__ = ["FORGETS_S", "Usual"]
 
 FORGETS_S = 10.0
-"""τ, as of `routing.latency`; and after so long without an answer nothing is known, so that a target
-that was left alone is tried again."""
+"""τ, as of `routing.latency`; and after so long without an answer nothing is known, so that a
+target that was left alone is tried again."""
 _LEAST = 0.1
 _FEWEST = 3
 """One answer is no mean."""
