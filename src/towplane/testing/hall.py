@@ -99,7 +99,7 @@ def route(
         groups=tuple(tuple(Placed(f"{n}/m") for n in group) for group in groups),
         spec=RouteSpec(
             targets=[],
-            choose=choose,  # type: ignore[arg-type]  # one of the names
+            choose=choose,
             timeouts=timeouts or Timeouts(),
             retries=retries or Retries(floor=1000.0),
             breaker=breaker or Breaker(failures=2**31, volume=2**31),

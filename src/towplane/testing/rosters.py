@@ -42,6 +42,6 @@ def explained(
     now: float = 0.0,
 ) -> Explanation:
     """What a worker would do that sees these targets."""
-    spec = RouteSpec(targets=[], choose=choose)  # type: ignore[arg-type]  # one of the names
+    spec = RouteSpec(targets=[], choose=choose)
     chooser = Chooser(spec, [roster_of(group) for group in groups])
     return explain(chooser, groups, demand=demand, now=now, turn=turn, most=most)
