@@ -55,14 +55,14 @@ class Prompt:
             return self.start(characters)
         return _characters(text[: characters * 4], characters)
 
-    def start(self, characters: int) -> bytes:
-        """The first characters of all of it, with the marks of turns."""
+    def start(self, count: int) -> bytes:
+        """The first bytes of all of it, with the marks of turns."""
         start = b""
         for piece in self.pieces:
-            start += piece
-            if len(start) >= characters * 4:
+            if len(start) >= count:
                 break
-        return start[:characters] if start.isascii() else start[: characters * 4][:characters]
+            start += piece[:count]
+        return start[:count]
 
     def add(self, role: str, text: bytes) -> None:
         """The next turn."""
@@ -100,7 +100,6 @@ _turns = msgspec.json.Decoder(list[_Turn])
 _turns_or_text = msgspec.json.Decoder(str | list[_Turn])
 _content = msgspec.json.Decoder(str | list[Part] | None)
 _texts = msgspec.json.Decoder(str | list[str | int | list[int]])
-_text = msgspec.json.Decoder(str)
 _metadata = msgspec.json.Decoder(_Metadata)
 _conversation = msgspec.json.Decoder(str | _Conversation)
 _anything = msgspec.json.Decoder()
@@ -267,9 +266,8 @@ def _content_bytes(content: str | Iterable[Part] | None) -> bytes:
 
 def _part_bytes(part: Part) -> bytes:
     text = part.get("text")
-    if text is not None and bytes(text[:1] if isinstance(text, bytes) else text)[:1] == b'"':
-        return _text.decode(text).encode()
-    return _digest_part(part)
+    said = _anything.decode(text) if text is not None else None
+    return said.encode() if isinstance(said, str) else _digest_part(part)
 
 
 def _digest_part(part: Part, keep: str = "") -> bytes:
