@@ -301,3 +301,55 @@ def test_a_page_needs_nothing_else_and_names_every_policy(scenario: Scenario) ->
     assert "a &lt;b&gt;" in text
     assert "least-in-flight" in text
     assert text.count("<svg") >= 4
+
+
+def test_the_command_compares_policies_and_writes_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from towplane.cli.main import run
+
+    (tmp_path / "s.yaml").write_text(SCENARIO.replace("for: 60s", "for: 5s"))
+    arguments = ["simulate", str(tmp_path / "s.yaml"), "--policy", "round-robin",
+                 "--policy", "random", "--seeds", "2"]  # fmt: skip
+    assert run([*arguments, "--page", str(tmp_path / "page.html")]) == 0
+    shown = capsys.readouterr().out
+    assert "round-robin" in shown
+    assert "±" in shown
+    assert "<svg" in (tmp_path / "page.html").read_text()
+    assert run([*arguments, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [one["policy"] for one in said["reports"]] == ["round-robin"] * 2 + ["random"] * 2
+    assert run(["simulate", str(tmp_path / "s.yaml"), "--policy", "best"]) != 0
+    assert run(["simulate", str(tmp_path / "s.yaml"), "--from-ledger"]) != 0
+
+
+def test_the_ledger_is_replayed_and_not_written(tmp_path: Path) -> None:
+    from towplane.parts.storage import Database
+    from towplane.simulation.replay import replay
+    from towplane.tenants.ledger.schema import open_schema
+
+    path = tmp_path / "ledger.sqlite"
+    database = Database(path)
+    open_schema(database)
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO attempt_names (names, tenant, key, model, target, upstream_model, cause, "
+            "outcome, usage, service, credential) VALUES "
+            "(1, 't', 'k', 'chat', 'e/0', 'chat', 'first', 'ok', 'measured', '', '')"
+        )
+        for number, (final, tokens, cached, output) in enumerate(
+            [(1, 500, 128, 20), (0, 500, 0, 0), (1, 600, None, 30), (1, 700, 0, None)]
+        ):
+            connection.exec_driver_sql(
+                "INSERT INTO attempt_numbers (id, at_us, names, final, input, cached_input, output)"
+                " VALUES (?, ?, 1, ?, ?, ?, ?)",
+                (f"r{number}.1", 1_700_000_000_000_000 + number * 500_000, final, tokens, cached,
+                 output),
+            )  # fmt: skip
+    database.close()
+    first, second = replay(path, model="chat")
+    assert (first.at, first.tokens, first.output, first.tenant) == (0.0, 500, 20, "t")
+    assert len(first.blocks) == 2
+    assert (second.at, second.tokens, second.blocks) == (1.0, 600, ())
+    assert first.prefix == second.prefix != 0
+    assert list(replay(path, model="chat", since="2024-01-01")) == []

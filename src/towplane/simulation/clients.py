@@ -147,7 +147,7 @@ class OpenLoop:
                 continue
             request = ask.request
             if request is not None:
-                self._line.give_up(request, now)
+                self._line.give_up(request)
             self._end(ask, "gave_up", now)
         self._agenda.at(now + patience_s / 10, self._leave, None)
 

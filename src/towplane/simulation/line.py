@@ -168,7 +168,7 @@ class Line:
             self._attempt(request, pick, "fallback" if pick.group else "first", now)
         return request
 
-    def give_up(self, request: Request, now: float) -> None:
+    def give_up(self, request: Request) -> None:
         """The client has left."""
         if request.is_over:
             return
