@@ -149,6 +149,27 @@ def test_the_gateway_draws_by_the_request() -> None:
     fleet.close()
 
 
+@pytest.mark.parametrize("seed", ["", "one", "two", "three"])
+def test_the_gateway_knows_whose_request_it_is(seed: str) -> None:
+    """All requests of a tenant go where the split by tenant says."""
+    split = Split(by="tenant", arms={"a": 1, "b": 1}, seed=seed)
+    info = route("m", ("one", "two"))
+    placed = tuple(
+        type(place)(place.target, 1, "", arm)
+        for place, arm in zip(info.groups[0], ("a", "b"), strict=True)
+    )
+    spec = RouteSpec(targets=[], split=split, choose="round-robin")
+    fleet = Fleet(type(info)(model="m", groups=(placed,), spec=spec),
+                  targets=[target("one"), target("two")])  # fmt: skip
+    for _ in range(4):
+        fleet.worker.connect().ask()
+        fleet.turn()
+    asked = {up.host for up in fleet.worker.upstreams if up.requests}
+    arm = SplitNarrowing(split).arm_of(Demand(tenant="acme"))
+    assert asked == {{"a": "one", "b": "two"}[arm]}
+    fleet.close()
+
+
 # The document
 
 DOCUMENT = """\

@@ -274,7 +274,7 @@ async def _arms(call: Call) -> ArmsView:
     return await call.view.arms(call.path["model"], call.query.since)
 
 
-async def _post_score(call: Call) -> KeptScore:
+async def _set_score(call: Call) -> KeptScore:
     return await call.view.post_score(call.path["model"], call.body)
 
 
@@ -413,7 +413,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "POST",
         "/routing/{model}/scores",
         "Say how good the answer to a request was, for comparing arms",
-        _post_score,
+        _set_score,
         KeptScore,
         body=PostedScore,
         fails=("not_found", "bad_request"),

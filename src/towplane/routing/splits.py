@@ -25,6 +25,11 @@ __all__ = ["Division", "SplitNarrowing", "arms_by_target", "hash_of"]
 
 _WIDTH = 1 << 64
 _NOBODY: tuple[int, ...] = ()
+_WANTS: dict[str, frozenset[Want]] = {
+    "request": frozenset(("draw",)),
+    "tenant": frozenset(("draw",)),  # a demand is made at all only where something is wanted
+    "session": frozenset(("session", "draw")),
+}
 
 
 class Division:
@@ -59,9 +64,7 @@ class SplitNarrowing:
 
     def __init__(self, split: Split) -> None:
         self.by = split.by
-        self.wants: frozenset[Want] = frozenset(
-            {"request": ("draw",), "tenant": (), "session": ("session", "draw")}[split.by]
-        )
+        self.wants = _WANTS[split.by]
         self._division = Division(split)
 
     def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
