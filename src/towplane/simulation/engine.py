@@ -27,8 +27,8 @@ class Engine:
 
     __slots__ = ("_agenda", "_at", "_chunks", "_context", "_finishing", "_gone", "_phase",
                  "_prefilling", "_running", "_serial", "_sink", "_step_s", "_steps", "_version",
-                 "_waiting", "busy_s", "cache", "figures", "hits", "is_down", "is_hung", "preemptions",
-                 "prefilled", "slow")  # fmt: skip
+                 "_waiting", "busy_s", "cache", "figures", "hits", "is_down", "is_hung",
+                 "preemptions", "prefilled", "slow")  # fmt: skip
 
     def __init__(self, figures: EngineFigures, agenda: Agenda, sink: Sink, block: int = 16) -> None:
         self.figures = figures
