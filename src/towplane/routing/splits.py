@@ -66,13 +66,20 @@ class SplitNarrowing:
         self.by = split.by
         self.wants = _WANTS[split.by]
         self._division = Division(split)
+        self._others: dict[tuple[Roster, str], frozenset[int]] = {}
+        """Found once: the seats of a roster do not change, and it lives as long as its chooser."""
 
     def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
         """A target without an arm serves all of them."""
         arm = self.arm_of(demand)
         if not arm:
             return _NOBODY
-        return [place for place, seat in enumerate(roster.seats) if seat.arm and seat.arm != arm]
+        others = self._others.get((roster, arm))
+        if others is None:
+            others = self._others[roster, arm] = frozenset(
+                place for place, seat in enumerate(roster.seats) if seat.arm not in ("", arm)
+            )
+        return others
 
     def arm_of(self, demand: Demand) -> str:
         """The arm that a request falls into."""
