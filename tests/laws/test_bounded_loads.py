@@ -110,6 +110,13 @@ def test_with_a_bound_few_more_move_than_without() -> None:
     assert 1 / 25 < moved / 400 < 4 / 20
 
 
+def test_a_ring_of_the_parked_alone_is_empty() -> None:
+    policy = chwbl(make_roster((0, 1), (0, 0)))
+    for turn in range(2):
+        assert policy.choose(Demand(prefix=9), (), turn, 0.0) in (0, 1)
+    assert [policy._homes.home(9, ()) for _ in range(2)] == [0, 0]
+
+
 def test_replicas_share_a_key() -> None:
     roster = make_roster(*[(1, 0)] * 10)
     policy = chwbl(roster, load_factor=UNBOUNDED, replication=3)

@@ -142,7 +142,7 @@ class Homes:
     def home(self, key: int, barred: Collection[int]) -> int:
         """The first of them."""
         ring = self._ring
-        if ring is not None:
+        if ring is not None and ring.points:
             place = self._places[ring.points[ring.first(key)] & ID_MASK]
             if place not in barred:
                 return place
