@@ -110,11 +110,12 @@ class Lobby:
 
     def enter(self, x: "Exchange", until: float, none: Full) -> Waiter["Exchange"]:
         """Stand in the queue; the second time at the old place. Raises Full."""
-        if x.waiter is not None:
-            self.again(x.waiter)
-            return x.waiter
         route, queue = x.route, self.queue
         assert route is not None
+        if x.waiter is not None:
+            route.waiting += 1
+            self.again(x.waiter)
+            return x.waiter
         spec, tenant = route.info.spec.queue, x.caller.tenant
         waiter = Waiter(
             x,

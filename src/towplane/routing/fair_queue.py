@@ -18,7 +18,7 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["PASSED_OVER", "FairQueue", "Waiter"]
 
@@ -71,7 +71,8 @@ class Waiter(Generic[Who]):
 class FairQueue(Generic[Who]):
     """The requests of one worker that wait for room."""
 
-    __slots__ = ("_counts", "_flows", "_lanes", "_order", "_passed", "_standing", "_tags")
+    __slots__ = ("_classes", "_counts", "_flows", "_lanes", "_order", "_passed", "_standing",
+                 "_tags", "_tenants")  # fmt: skip
 
     def __init__(self) -> None:
         self._flows: dict[_Flow, list[tuple[float, int, Waiter[Who]]]] = {}
@@ -79,6 +80,9 @@ class FairQueue(Generic[Who]):
         self._counts: defaultdict[_Flow, int] = defaultdict(int)
         """Who has not left."""
         self._lanes: defaultdict[str, int] = defaultdict(int)
+        self._classes: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._tenants: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """The same by lane; by lane and class; by lane and tenant. Nobody is no entry."""
         self._tags: dict[tuple[int, str], float] = {}
         """By class and tenant: tokens per weight that it got, upon where it began."""
         self._standing: dict[tuple[str, int], float] = {}
@@ -103,13 +107,13 @@ class FairQueue(Generic[Who]):
 
     def depth(self, rank: int) -> int:
         """How many of a class wait."""
-        return sum(count for flow, count in self._counts.items() if flow[1] == rank)
+        return sum(count for (_, of), count in self._classes.items() if of == rank)
 
     def waiting(self, lane: str, tenant: str | None = None) -> int:
         """How many wait in a lane, of all tenants or of one."""
         if tenant is None:
             return self._lanes.get(lane, 0)
-        return sum(n for flow, n in self._counts.items() if flow[0] == lane and flow[2] == tenant)
+        return self._tenants.get((lane, tenant), 0)
 
     def add(
         self, waiter: Waiter[Who], *, most: float = math.inf, tenant_most: float = math.inf
@@ -137,12 +141,12 @@ class FairQueue(Generic[Who]):
 
     def first(self, lanes: Collection[str]) -> Waiter[Who] | None:
         """Who is served next, if these lanes have room."""
-        flows = [flow for flow in self._counts if flow[0] in lanes]
-        if not flows:
+        ranks = {rank for lane, rank in self._classes if lane in lanes}
+        if not ranks:
             return None
-        rank = self._class_of({flow[1] for flow in flows})
+        rank = self._class_of(ranks)
         return min(
-            (self._head(flow) for flow in flows if flow[1] == rank),
+            (self._head(flow) for flow in self._counts if flow[1] == rank and flow[0] in lanes),
             key=lambda one: (self._tags[rank, one.tenant], one.until, one.order),
         )
 
@@ -150,7 +154,7 @@ class FairQueue(Generic[Who]):
         """This one goes; `lanes` are those that had room (its own, if not given)."""
         rank, tag = waiter.rank, self._tags[waiter.rank, waiter.tenant]
         open_lanes = (waiter.lane,) if lanes is None else lanes
-        waiting = {flow[1] for flow in self._counts if flow[0] in open_lanes}
+        waiting = {of for lane, of in self._classes if lane in open_lanes}
         for other in waiting:
             self._passed[other] = 0 if other == rank else self._passed.get(other, 0) + 1
         place = (waiter.lane, rank)
@@ -163,15 +167,15 @@ class FairQueue(Generic[Who]):
         if not waiter.is_in:
             return
         waiter.is_in = False
-        flow = waiter.flow
-        self._lanes[waiter.lane] -= 1
-        if not self._lanes[waiter.lane]:
-            del self._lanes[waiter.lane]
-        self._counts[flow] -= 1
-        if not self._counts[flow]:
-            del self._counts[flow], self._flows[flow]
-        else:
+        lane, rank, tenant = flow = waiter.flow
+        _take_one(self._lanes, lane)
+        _take_one(self._classes, (lane, rank))
+        _take_one(self._tenants, (lane, tenant))
+        _take_one(self._counts, flow)
+        if flow in self._counts:
             self._clear(flow)
+        else:
+            del self._flows[flow]
 
     def forget(self) -> None:
         """A quiet time has come: what was served before gives nobody a place any more."""
@@ -226,10 +230,12 @@ class FairQueue(Generic[Who]):
                 self._tags.get((rank, tenant), 0.0), self._floor(lane, rank)
             )
             self._flows[flow] = []
-            if not any(other[1] == rank for other in self._counts):
+            if not any(other == rank for _, other in self._classes):
                 self._passed[rank] = 0
         self._counts[flow] += 1
         self._lanes[lane] += 1
+        self._classes[lane, rank] += 1
+        self._tenants[lane, tenant] += 1
         heapq.heappush(self._flows[flow], (waiter.until, waiter.order, waiter))
 
     def _floor(self, lane: str, rank: int) -> float:
@@ -252,3 +258,9 @@ class FairQueue(Generic[Who]):
         heap = self._flows[flow]
         while not heap[0][-1].is_in:
             heapq.heappop(heap)
+
+
+def _take_one(counts: defaultdict[Any, int], key: object) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
