@@ -93,7 +93,7 @@ def main() -> int:
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--users", default="2,4,8")
     parser.add_argument(
-        "--policies", default="random,round-robin,least-in-flight,chwbl,balanced-prefix"
+        "--policies", default="random,round-robin,least-in-flight,chwbl,least-work"
     )
     parser.add_argument("--conversations", type=int, default=4)
     parser.add_argument("--turns", type=int, default=4)

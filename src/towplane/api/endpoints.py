@@ -403,7 +403,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint(
         "GET",
-        "/routing/{model}/scores",
+        "/routing/{model}/complexity",
         "What a model's prompts scored lately",
         _scores,
         RouteScores,

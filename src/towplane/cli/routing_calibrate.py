@@ -79,7 +79,7 @@ def _lately(file: Path, route: str | None, model: Path | None) -> tuple[list[flo
     from towplane.routing.complexity.model import read_model
 
     name = route or _only_route(file)
-    path = f"/api/v1/routing/{quote(name, safe='')}/scores"
+    path = f"/api/v1/routing/{quote(name, safe='')}/complexity"
     found = ask_running(locate(file), path, RouteScores)
     if model is not None and read_model(model).digest != found.digest:
         raise Conflict(
