@@ -298,11 +298,12 @@ class Attempt:
         self.is_over = True
         self.error = error
         self.ended_at = self.x.hall.now()
-        was_ok = error is None and not self.was_cancelled
-        has_answered = self.relay is not None and self.relay.first_at
-        if not has_answered and (was_ok or isinstance(error, TimedOut)):
-            self.answers(self.ended_at)  # in one piece; or not even now, which says as much
-        self.target.load.ended(self._work)
+        load, relay = self.target.load, self.relay
+        if (load.is_compared or error is not None) and (relay is None or not relay.first_at):
+            was_ok = error is None and not self.was_cancelled
+            if was_ok or isinstance(error, TimedOut):
+                self.answers(self.ended_at)  # in one piece; or not even now, which says as much
+        load.ended(self._work)
         if self._cancel_dial is not None:
             self._cancel_dial()
         if self.connection is not None:
@@ -314,12 +315,15 @@ class Attempt:
         """What this attempt says about its target's health."""
         target, error, now = self.target, self.error, self.ended_at
         is_cut = error is None and self.was_cancelled
-        if not is_cut and verdict_on(error) == "well":
-            if target.breaker.slow_s is None or not self._was_slow(target.breaker.slow_s):
-                self._went_well(now)
-            else:
-                target.breaker.was_slow(now)
+        if not is_cut and (error is None or verdict_on(error) == "well"):
+            breaker = target.breaker
+            if breaker.slow_s is not None and self._was_slow(breaker.slow_s):
+                breaker.was_slow(now)
                 target.load.suspect()
+            elif breaker.state == "closed":
+                breaker.succeeded(now)
+            else:
+                self._went_well(now)
             if target.credentials.has_parked and self.credential is not None:
                 target.credentials.accepted(self.credential, target.info.name)
         elif is_cut or self.is_stale:

@@ -26,8 +26,8 @@ Price = tuple[int, int, int]
 class Load:
     """The load of one target."""
 
-    __slots__ = ("_in_flight_then", "_listed", "came_at", "in_flight", "latency", "name", "price",
-                 "queued", "signals", "usual")  # fmt: skip
+    __slots__ = ("_in_flight_then", "_listed", "came_at", "in_flight", "is_compared", "latency", "name",
+                 "price", "queued", "signals", "usual")  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,12 +43,14 @@ class Load:
         self.usual: Usual | None = None
         """The mean time to a first token lately; None: no route looks at it."""
         self.came_at = 0.0
-        """When it came, or came back, after others had served for a while; 0: it was always there."""
+        """When it came, or came back, after others had served a while; 0: it was always there."""
         self.signals: Signals | None = None
         """What its engine said last; ask `known`, which looks at its age."""
         self._in_flight_then = 0
         """Attempts under way when it said so."""
         self._listed: list[tuple[Roster, int]] = []
+        self.is_compared = False
+        """Whether it stands beside others somewhere, so that it matters how quick it is."""
 
     def began(self, work: int = 0) -> None:
         """An attempt starts, with so many prompt tokens to compute."""
@@ -119,7 +121,9 @@ class Load:
     def enter(self, roster: "Roster", place: int) -> None:
         """It stands in this roster from now on."""
         self._listed.append((roster, place))
+        self.is_compared = self.is_compared or len(roster) > 1
 
     def leave(self, roster: "Roster") -> None:
         """It does no longer."""
         self._listed = [one for one in self._listed if one[0] is not roster]
+        self.is_compared = any(len(one) > 1 for one, _ in self._listed)
