@@ -21,7 +21,7 @@ from towplane.parts.errors import (
 )
 from towplane.providers.credential_pool import conceal
 from towplane.routing.again import LONGEST_PARK_S, park_s, verdict_on
-from towplane.tenants.events import Opened
+from towplane.tenants.events import Marked, Opened
 
 if TYPE_CHECKING:
     from towplane.gateway.exchange import Exchange
@@ -32,6 +32,8 @@ Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
 _PASSED_ON = frozenset((b"traceparent", b"tracestate", b"openai-beta"))
 """Headers of the client that the target gets to see."""
+_OF_CLIENTS = ("first", "fallback")
+"""Causes of a first attempt that a client asked for."""
 _MOST_DROPPED = 1024
 """Characters that `x-towplane-dropped` may have."""
 _LIMITED_S = 1.0
@@ -117,6 +119,8 @@ class Attempt:
         )
         pick = self.decision.pick
         assert x.route is not None
+        if x.route.keeps_marks and x.attempts == 1 and self.decision.cause in _OF_CLIENTS:
+            hall.journal.append(Marked(self.id, *hall.marker.of(x.demand)))
         if pick is not None and x.route.chooser.wants:
             work = x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
             self._work = work
@@ -275,7 +279,10 @@ class Attempt:
         if self.credential is not None:
             error.say = conceal(self.credential, error.say)
             error.args = (error.say,)
-            error.body = conceal(self.credential, error.body.decode("latin-1")).encode("latin-1")
+            text = error.body.decode("utf-8", "surrogateescape")  # whatever it is, back as it came
+            error.body = conceal(self.credential, text).encode("utf-8", "surrogateescape")
+            if isinstance(error, Denied):  # by its name: there may be several
+                error.next_step = f"The vendor must check the credential {self.credential.name}."
         self._end(error)
 
     def finish_answer(self) -> None:
