@@ -66,7 +66,7 @@ class _UrlCited(msgspec.Struct):
 class _State:
     """One choice, as far as it has come."""
 
-    __slots__ = ("calls", "ended", "has_refused", "ids", "thinks_in_field")
+    __slots__ = ("calls", "ended", "has_refused", "ids", "said", "thinks_in_field")
 
     def __init__(self) -> None:
         self.thinks_in_field = False
@@ -74,6 +74,8 @@ class _State:
         self.calls = 0
         self.ids: dict[int | str, int] = {}
         """Ours by the server's own index, or by its id where it has none."""
+        self.said: dict[int, str] = {}
+        """By ours, the server's id."""
         self.has_refused = False
         self.ended = False
 
@@ -267,17 +269,22 @@ class ChatParser(Parser):
 
 
 def _read_call(call: Call, place: int, index: int, state: _State, events: list[Event]) -> None:
-    """A call begins where its index, or without one its id, is new."""
+    """A call begins where its index, or without one its id, is new; also where an index comes again
+    with another id and a name, as some servers count every call from 0. Another id alone begins
+    nothing: there are servers that make one up for each delta."""
     function = call.function or Function()
     key: int | str = call.index if call.index is not None else (call.id or place)
     number = state.ids.get(key)
-    if number is None:
+    is_other = bool(call.id and function.name and state.said.get(number or 0, call.id) != call.id)
+    if number is None or is_other:
         number = state.ids[key] = state.calls
         state.calls += 1
         signature = ""
         if call.extra_content is not None and call.extra_content.google is not None:
             signature = call.extra_content.google.thought_signature
         name = call.id or f"call_{secrets.token_hex(12)}"
+        if call.id:
+            state.said[number] = call.id
         events.append(CallBegins(number, name, function.name or "", signature, index))
     arguments = function.arguments
     if arguments:
