@@ -47,6 +47,7 @@ from towplane.parts.errors import Unauthorised
 from towplane.parts.ids import RequestIds
 from towplane.routing.breaker import Breaker
 from towplane.routing.decisions import Decisions
+from towplane.routing.marks import Marker
 from towplane.routing.spec import Breaker as BreakerSpec
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, KeyRing
@@ -100,6 +101,7 @@ class Hall:
         """Targets that no snapshot names any more, and when they went."""
         self.routes: dict[str, RouteState] = {}
         self.decisions = Decisions()
+        self.marker = Marker(b"")
         self.mirrors = Mirrors(self)
         self.health = Health(self)
         self.draining = False
@@ -235,6 +237,8 @@ class Hall:
         self.plane = snapshot.plane
         self.access_log = snapshot.access_log
         self.keyring = KeyRing(snapshot.keys, snapshot.tenants, snapshot.pepper)
+        if snapshot.pepper != self.marker.pepper:
+            self.marker = Marker(snapshot.pepper)
         self._limited.clear()
         for tenant in snapshot.tenants:
             self._update_account(f"tenant/{tenant.name}", tenant.limits, tenant.budget)

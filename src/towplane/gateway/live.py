@@ -34,6 +34,7 @@ from towplane.routing.explain import Seen
 from towplane.routing.fallbacks import closed_by
 from towplane.routing.hedging import Hedging
 from towplane.routing.load import Load
+from towplane.routing.marks import MARKED
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.shedding import Pace
@@ -382,8 +383,8 @@ class RouteState:
     """One route as this worker sees it."""
 
     __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
-                 "info", "mirror", "pace", "retries", "scoring",
-                 "spill", "waiting")  # fmt: skip
+                 "info", "keeps_marks", "mirror", "pace", "retries", "scoring",
+                 "spill", "waiting", "wants")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
@@ -428,6 +429,11 @@ class RouteState:
         chooser = Chooser(info.spec, list(rosters))
         chooser.adopt(self.chooser)
         self.chooser = chooser
+        keep = info.spec.prefix.keep
+        self.keeps_marks = "blocks" in chooser.wants if keep is None else keep
+        """Whether the journal gets what prompts have in common."""
+        self.wants = chooser.wants | (MARKED if self.keeps_marks else frozenset())
+        """What of a demand must be found out."""
         self.dearest = Dearest(target for group in self.groups for target in group)
 
     def _roster(

@@ -212,8 +212,8 @@ def _choose(
     state = x.route
     assert state is not None
     chooser = state.chooser
-    if chooser.wants and x.demand is NOTHING:
-        x.demand = demand_of(x, chooser.wants)
+    if state.wants and x.demand is NOTHING:
+        x.demand = demand_of(x, state.wants)
         if state.scoring is not None:
             state.scoring.count(x.demand.score)
     if state.closed is None:

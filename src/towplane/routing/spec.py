@@ -107,6 +107,9 @@ class Prefix(Section, frozen=True, kw_only=True):
     trust: Share = 0.25
     """With `least-work`: how much of a prompt that no target is known to have is counted as cached
     by the one where all gateways would send it first."""
+    keep: bool | None = None
+    """Whether the ledger keeps by which prompts begin alike, for `towplane simulate --from-ledger`:
+    keyed hashes and no text. Absent: where the route looks at blocks of prompts anyway."""
 
 
 class Affinity(Section, frozen=True, kw_only=True):

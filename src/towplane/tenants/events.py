@@ -1,8 +1,9 @@
 """The events of the journal: what a worker writes before an answer ends, one JSON line each.
 
 An attempt is `Opened` before the upstream sees it, noted as `Progress` while it streams (at 1, 2,
-4, 8, … output tokens) and `Settled` once. An attempt that was opened and never settled is what a
-crash leaves behind; recovery settles it as estimated.
+4, 8, … output tokens) and `Settled` once. `Marked` stands beside the first attempt of a request,
+where its route keeps what prompts have in common. An attempt that was opened and never settled is
+what a crash leaves behind; recovery settles it as estimated.
 
 A line is an array, `["open", …]`, in the order of the fields: half as long as an object and a third
 quicker to write and to read. So a field is only ever added at the end, with a default. Events hold
@@ -23,6 +24,8 @@ PerMtok = Annotated[int, msgspec.Meta(ge=0, le=2**47)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=253402300799)]
 """Wall clock, seconds since the epoch, up to the year 9999."""
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=2**43)]
+
+Mark = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 UsageKind = Literal["measured", "estimated", "absent"]
 Cause = Literal["first", "retry", "fallback", "reconnect", "hedge", "probe", "mirror"]
@@ -72,6 +75,19 @@ class Progress(msgspec.Struct, tag="more", array_like=True, gc=False):
     output: Tokens
 
 
+class Marked(msgspec.Struct, tag="marks", array_like=True, gc=False):
+    """What is kept of a request's prompt, beside its first attempt (`routing.marks`); only where
+    the route keeps it, so that others do not pay for it."""
+
+    id: str
+    """Of the first attempt."""
+    blocks: Tokens
+    marks: Annotated[bytes, msgspec.Meta(max_length=1024)]
+    """Base64 in the journal."""
+    opening: Mark = 0
+    session: Mark = 0
+
+
 class Settled(msgspec.Struct, tag="end", array_like=True, gc=False):
     """An attempt is over."""
 
@@ -96,4 +112,4 @@ class Settled(msgspec.Struct, tag="end", array_like=True, gc=False):
     """The name of the provider's credential that was sent; None: none was."""
 
 
-Event = Opened | Progress | Settled
+Event = Opened | Progress | Settled | Marked

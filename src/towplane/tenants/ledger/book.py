@@ -57,6 +57,8 @@ _PRUNE = tuple(
 )
 _PRUNE_SCORES = "DELETE FROM scores WHERE at_us < ?"
 """A score comes after its request."""
+_PRUNE_MARKS = "DELETE FROM attempt_marks WHERE id >= ? AND id <= ?"
+"""By a worker's ids, so that marks whose attempt was damaged in the journal go with the others."""
 _NEXT_ID = "SELECT id FROM attempt_numbers WHERE id >= ? ORDER BY id LIMIT 1"
 _AFTER_ALL = "~"  # follows everything that an id is made of
 
@@ -342,6 +344,8 @@ def _prune(connection: sa.Connection, before_us: int, most: int) -> int:
         old = [row[0] for row in found]
         for statement in _PRUNE if old else ():
             connection.exec_driver_sql(statement, (msgspec.json.encode(old).decode(),))
+        if old:
+            connection.exec_driver_sql(_PRUNE_MARKS, (begin[:PREFIX_CHARS], old[-1]))
         removed += len(old)
     return removed
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from towplane.tenants.events import Event, Opened, Progress, Settled
+from towplane.tenants.events import Event, Marked, Opened, Progress, Settled
 from towplane.tenants.ledger.names import Names, NamesBook
 from towplane.tenants.ledger.schema import DETAILS
 from towplane.tenants.windows import DAY_S, Used, day_of
@@ -65,6 +65,7 @@ _ADD_USAGE = (
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in (*_SUMS, *DETAILS))
 )
 _ADD_DETAIL = f"INSERT OR IGNORE INTO attempt_details VALUES (?{',?' * len(DETAILS)})"  # noqa: S608
+_ADD_MARKS = "INSERT OR IGNORE INTO attempt_marks VALUES (?, ?, ?, ?, ?)"
 _ADD_SPEND = (
     "INSERT INTO spend_by_writer VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (incarnation, tenant, key, day) DO UPDATE SET "
@@ -86,7 +87,7 @@ def apply(
     connection: sa.Connection, book: NamesBook, incarnation: str, events: Iterable[Event]
 ) -> Applied:
     """Put the events of one incarnation into the tables."""
-    opened, output, ended, others = _sort(events)
+    opened, output, ended, others, marked = _sort(events)
     stored = _find_open(connection, opened, [*others, *(i for i in output if i not in opened)])
     ended += [(decode_opened(stored[id_]), end) for id_, end in others.items() if id_ in stored]
     lost = [id_ for id_ in others if id_ not in stored]
@@ -99,17 +100,19 @@ def apply(
     _run(connection, _DELETE_OPEN, [(id_,) for id_ in stored if id_ in settled])
     further = [(n, id_) for id_, n in output.items() if id_ in stored and id_ not in settled]
     _run(connection, _UPDATE_OUTPUT, further)
+    _run(connection, _ADD_MARKS, [(m.id, m.blocks, m.opening, m.session, m.marks) for m in marked])
     return Applied(begun, count, orphans=len(lost) - len(_find_settled(connection, lost)))
 
 
 def _sort(
     events: Iterable[Event],
-) -> tuple[dict[str, Opened], dict[str, int], list[_Ended], dict[str, Settled]]:
-    """What was opened, the furthest progress, and what ended: here begun, or elsewhere."""
+) -> tuple[dict[str, Opened], dict[str, int], list[_Ended], dict[str, Settled], list[Marked]]:
+    """What was opened, the furthest progress, what ended (here begun, or elsewhere), and marks."""
     opened: dict[str, Opened] = {}
     output: dict[str, int] = {}
     ended: list[_Ended] = []
     others: dict[str, Settled] = {}
+    marked: list[Marked] = []
     for event in events:
         kind = type(event)
         if kind is Settled:
@@ -122,7 +125,9 @@ def _sort(
             opened.setdefault(event.id, event)  # type: ignore[arg-type]  # as above
         elif isinstance(event, Progress):
             output[event.id] = max(event.output, output.get(event.id, 0))
-    return opened, output, ended, others
+        else:
+            marked.append(event)  # type: ignore[arg-type]  # as above
+    return opened, output, ended, others, marked
 
 
 def _find_open(

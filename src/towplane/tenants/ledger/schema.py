@@ -17,6 +17,7 @@ __all__ = [
     "HEAD",
     "alerts",
     "attempt_details",
+    "attempt_marks",
     "attempt_names",
     "attempt_numbers",
     "audit",
@@ -34,7 +35,7 @@ __all__ = [
     "usage_by_day",
 ]
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest step of `tenants/migrations/versions`."""
 
 metadata = sa.MetaData()
@@ -79,6 +80,15 @@ attempt_details = sa.Table(
     metadata,
     sa.Column("id", _Text, primary_key=True),
     *(_whole(name) for name in DETAILS),
+    sqlite_with_rowid=False,
+)
+
+attempt_marks = sa.Table(
+    "attempt_marks",  # what prompts have in common, by the first attempt: see `routing.marks`
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    *(_whole(name) for name in ("blocks", "opening", "session")),
+    sa.Column("marks", _Blob, nullable=False),
     sqlite_with_rowid=False,
 )
 
