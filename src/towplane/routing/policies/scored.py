@@ -17,8 +17,10 @@ three weights are on it, and an idle target takes a prompt from one that has see
 as that has more than 1.5 × (mean + 1) under way. So a hot prefix spreads.
 
 Scored is a shortlist: four of those that have seen the most of the prompt, the one with the least
-under way, three by chance (which find what the others overlook, and spread the errors of old news),
-and some that run the adapter; of up to eight, all. The law: the pick is the best of the shortlist.
+under way (of more than 256: among 256 of them, others each turn), two by chance (which find what the others overlook, and spread the
+errors of old news), and some that run the adapter; of up to eight, all. Who is on it by chance and
+has seen less than the four is taken to have seen nothing. The law: the pick is the best of the
+shortlist.
 
 When: engines that tell of themselves, long shared prefixes, adapters. When not: a handful of equal
 targets (`least-in-flight`), or several gateways that must agree without talking (`chwbl`).
@@ -42,7 +44,9 @@ __all__ = ["Scored"]
 _ALL = 8
 """So many are all scored."""
 _HOLDERS = 4
-_ODD = 3
+_ODD = 2
+_WINDOW = 256
+"""Of so many the least busy is looked for: the best of 256 is in the best 1/257 in the mean."""
 _STRIDE = 0x9E3779B1
 """By chance: multiples of the turn. A prime near 2³²/φ (xxHash's), which fleets are not a multiple
 of."""
@@ -73,6 +77,8 @@ class Scored(Policy):
         self._queue_until = [-inf] * count
         """Until when what waits is known."""
         self._free_until = [-inf] * count
+        self._hears = False
+        """Whether some engine has ever said something."""
         self._all_busy = 0.0
         for place in range(count):
             self._changed(place)
@@ -115,22 +121,19 @@ class Scored(Policy):
     ) -> tuple[list[int], list[float]]:
         """The shortlist, and the weighted sum of each."""
         roster, spec = self._roster, self._spec
-        busy, own, busy_until = self._busy, self._own, self._busy_until
+        busy = self._busy
         places, depths = self._shortlist(demand, but_parked(roster, barred), turn)
         even = self._all_busy / len(roster) + 1.0
-        queues = self._queues(places, now)
-        free, free_until = self._free, self._free_until
         on_idle, on_queue, on_kv = spec.in_flight, spec.queue, spec.kv
         on_depth = spec.prefix / (len(demand.blocks) or 1)
-        scores = []
-        for place, depth, queue in zip(places, depths, queues, strict=True):
-            idle = even / (even + (busy[place] if busy_until[place] >= now else own[place]))
-            scores.append(
-                on_idle * idle
-                + on_queue * (idle if queue is None else queue)
-                + on_kv * (free[place] if free_until[place] >= now else idle)
-                + on_depth * depth
-            )
+        if not self._hears:
+            on_idle = (on_idle + on_queue + on_kv) * even
+            scores = [
+                on_idle / (even + busy[place]) + on_depth * depth
+                for place, depth in zip(places, depths, strict=True)
+            ]
+        else:
+            scores = self._judge(places, depths, even, on_depth, now)
         if not (demand.adapter or spec.latency or spec.cost):
             return places, scores
         loads = [roster.loads[place] for place in places]
@@ -140,6 +143,25 @@ class Scored(Policy):
             _cost(loads, demand, spec.cost),
         ]
         return places, [sum(each) for each in zip(scores, *more, strict=True)]
+
+    def _judge(
+        self, places: list[int], depths: list[int], even: float, on_depth: float, now: float
+    ) -> list[float]:
+        """The weighted sums where engines speak."""
+        busy, own, busy_until = self._busy, self._own, self._busy_until
+        free, free_until = self._free, self._free_until
+        queues, spec = self._queues(places, now), self._spec
+        on_idle, on_queue, on_kv = spec.in_flight, spec.queue, spec.kv
+        scores = []
+        for place, depth, queue in zip(places, depths, queues, strict=True):
+            idle = even / (even + (busy[place] if busy_until[place] >= now else own[place]))
+            scores.append(
+                on_idle * idle
+                + on_queue * (idle if queue is None else queue)
+                + on_kv * (free[place] if free_until[place] >= now else idle)
+                + on_depth * depth
+            )
+        return scores
 
     def _queues(self, places: list[int], now: float) -> list[float | None]:
         """Scores of the queues; None: unknown."""
@@ -167,20 +189,33 @@ class Scored(Policy):
             places = [place for place in range(len(roster)) if place not in barred]
             return places, seen.depths_of(demand, places)
         found: dict[int, int] = {}
-        for depth, holders in seen.levels(demand, barred):
-            for place in self._least_busy(holders, turn, _HOLDERS - len(found)):
-                found.setdefault(place, depth)
-            if len(found) >= _HOLDERS:
-                break
-        others = [lowest(self._busy, barred, turn)]
+        levels: list[tuple[int, int]] = []
+        if demand.blocks:
+            for depth, mask in seen.masks(demand, barred):
+                levels.append((depth, mask))
+                for place in self._least_busy(seen.places_in(mask), turn, _HOLDERS - len(found)):
+                    found.setdefault(place, depth)
+                if len(found) >= _HOLDERS:
+                    break
         odd = turn * _STRIDE
+        others = [self._idlest(odd, barred, turn)]
         others += [nth_left((odd + n * count // _ODD) % count, barred) for n in range(_ODD)]
         if demand.adapter:
             others += self._runners(demand.adapter, barred)
-        others = [place for place in dict.fromkeys(others) if place not in found]
-        if len(found) < _HOLDERS:  # all that have seen any of it are among them
-            return [*found, *others], [*found.values(), *[0] * len(others)]
-        return [*found, *others], [*found.values(), *seen.depths_of(demand, others)]
+        for place in others:
+            if place not in found:
+                found[place] = next((n for n, mask in levels if seen.has(mask, place)), 0)
+        return [*found], [*found.values()]
+
+    def _idlest(self, odd: int, barred: Collection[int], turn: int) -> int:
+        """The one with the least under way, of a window that moves from turn to turn."""
+        busy = self._busy
+        start = odd % len(busy)
+        window = busy[start : start + _WINDOW]
+        if len(window) < _WINDOW:
+            window += busy[: min(start, _WINDOW - len(window))]
+        place = (start + window.index(min(window))) % len(busy)
+        return lowest(busy, barred, turn) if place in barred else place
 
     def _least_busy(self, places: list[int], turn: int, most: int) -> list[int]:
         """Of many, those with the least under way among some that differ from turn to turn."""
@@ -212,6 +247,7 @@ class Scored(Policy):
         self._own[place] = self._busy[place] = in_flight / weight
         load = roster.loads[place]
         if load.signals is not None:
+            self._hears = True
             self._hear(place, load.signals, load.sent_since())
         self._all_busy += self._busy[place] - before
 
