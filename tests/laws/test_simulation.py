@@ -256,8 +256,7 @@ def test_arrivals_of_elsewhere_are_simulated(scenario: Scenario) -> None:
 
 def test_quantiles_are_right_within_a_hundredth() -> None:
     histogram = Histogram()
-    for number in range(1, 10_001):
-        histogram.add(number / 1000)
+    histogram.add([number / 1000 for number in range(1, 10_001)])
     assert histogram.mean() == pytest.approx(5.0005)
     for share in (0.5, 0.95, 0.99):
         assert histogram.quantile(share) == pytest.approx(10 * share, rel=0.011)

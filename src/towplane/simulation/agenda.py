@@ -6,6 +6,7 @@ each time. The law: no event lies in the past, and `now` never goes back.
 
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
+from math import inf, nextafter
 from typing import Protocol
 
 __all__ = ["Agenda", "Dated"]
@@ -50,24 +51,23 @@ class Agenda:
     ) -> None:
         """Let everything happen up to and including `until`; a stream ascends in time and is read
         one ahead, so that a million arrivals take no room."""
-        heap = self._heap
-        dated = next(stream, None)
-        events = 0
-        while True:
-            if dated is not None and (not heap or dated.at <= heap[0][0]):
-                when = dated.at
-                if when > until:
-                    break
-                if when < self.now:
-                    raise ValueError(f"arrivals must ascend: {when} comes after {self.now}")
-                self.now = when
-                arrive(when, dated)
-                dated = next(stream, None)
-            elif heap and heap[0][0] <= until:
-                when, _, happen, what = heappop(heap)
-                self.now = when
-                happen(when, what)
-            else:
+        for dated in stream:
+            when = dated.at
+            if when > until:
                 break
+            self._run_before(when)
+            if when < self.now:
+                raise ValueError(f"arrivals must ascend: {when} comes after {self.now}")
+            self.now = when
+            self.events += 1
+            arrive(when, dated)
+        self._run_before(nextafter(until, inf))
+
+    def _run_before(self, end: float) -> None:
+        heap, events = self._heap, 0
+        while heap and heap[0][0] < end:
+            when, _, happen, what = heappop(heap)
+            self.now = when
+            happen(when, what)
             events += 1
         self.events += events

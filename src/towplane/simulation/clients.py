@@ -94,9 +94,7 @@ class OpenLoop:
             assert isinstance(ask, _Ask)
             ask.is_over = True
             at = ask.at
-        self._tally.answered(
-            arrival.tenant, at, work.first_at, now, (arrival.tokens, work.cached, arrival.output)
-        )
+        self._tally.answered(arrival, at, work.first_at, now, work.cached)
         if ask is not None and ask.user is not None:
             self.goes_on(ask.user, now)
 

@@ -12,6 +12,7 @@ once; KV held and cached never exceeds its capacity.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from towplane.simulation.agenda import Agenda
@@ -21,11 +22,13 @@ from towplane.simulation.work import OVER, PREFILLING, RUNNING, WAITING, Sink, W
 
 __all__ = ["Engine"]
 
+_NOTHING: tuple[tuple[Work, int], ...] = ()
+
 
 class Engine:
     """One replica."""
 
-    __slots__ = ("_agenda", "_at", "_chunks", "_context", "_finishing", "_gone", "_phase",
+    __slots__ = ("_agenda", "_at", "_awake", "_chunks", "_context", "_finishing", "_gone", "_phase",
                  "_prefilling", "_running", "_serial", "_sink", "_step_s", "_steps", "_version",
                  "_waiting", "busy_s", "cache", "figures", "hits", "is_down", "is_hung",
                  "preemptions", "prefilled", "slow")  # fmt: skip
@@ -64,10 +67,11 @@ class Engine:
         """When it began."""
         self._step_s = 0.0
         """How long its steps take."""
-        self._chunks: list[tuple[Work, int]] = []
+        self._chunks: Sequence[tuple[Work, int]] = _NOTHING
         """What it prefills: tokens of a work."""
         self._version = 0
         """Of the phase: an event of an older one means nothing."""
+        self._awake = self._wake
 
     # What the gateway does
 
@@ -123,7 +127,7 @@ class Engine:
         self._prefilling.clear()
         self._running.clear()
         self._finishing.clear()
-        self._chunks = []
+        self._chunks = _NOTHING
         self._gone = self._context = 0
         self.cache.forget()
         for work in lost:
@@ -151,41 +155,42 @@ class Engine:
         if self._waiting:
             self._admit(len(running))
         count = len(running)
-        if count and cache.capacity - cache.used < count:
+        room = cache.capacity - cache.used
+        if room < count:
             self._preempt()
             count = len(running)
-        steps, extra_s = 1, 0.0
-        chunks: list[tuple[Work, int]] = []
+            room = cache.capacity - cache.used
+        extra_s = 0.0
         if self._prefilling:
-            steps, chunks, extra_s = self._chunk(count)
+            steps, self._chunks, extra_s = self._chunk(count)
         elif count:
-            steps = self._most_steps(count)
+            self._chunks = _NOTHING
+            steps = self._most_steps(count, room)
         else:
+            self._chunks = _NOTHING
             self._phase = 0
-            self._chunks = chunks
             return
-        if count and cache.used + cache.cached + count * steps > cache.capacity:
+        if count * steps + cache.cached > room:
             cache.make_room(count * steps)
-        slow = self.slow
-        self._step_s = step_s = slow * (
-            figures.step_s + figures.seq_s * count + figures.kv_s * self._context
-        )
-        self._chunks = chunks
+        step_s = figures.step_s + figures.seq_s * count + figures.kv_s * self._context
+        if self.slow != 1.0:
+            step_s *= self.slow
+            extra_s *= self.slow
+        self._step_s = step_s
         self._phase = steps
         self._at = now
-        takes_s = steps * step_s + extra_s * slow
+        takes_s = steps * step_s + extra_s
         self.busy_s += takes_s
         self._version = version = self._version + 1
-        self._agenda.at(now + takes_s, self._wake, version)
+        self._agenda.at(now + takes_s, self._awake, version)
 
     def _wake(self, now: float, version: object) -> None:
         """A phase is over."""
         if version != self._version:
             return
-        running, chunks = self._running, self._chunks
-        steps, count = self._phase, len(running)
+        steps = self._phase
         self._steps = at = self._steps + steps
-        grown = count * steps
+        grown = len(self._running) * steps
         self.cache.used += grown
         self._context += grown
         finishing = self._finishing
@@ -193,7 +198,7 @@ class Engine:
             step, _, work = heappop(finishing)
             if work.finish == step:
                 self._finish(work, now)
-        if chunks:
+        if self._chunks:
             self._prefill(now)
         self._plan(now)
 
@@ -265,7 +270,8 @@ class Engine:
         if head.left > budget:  # nobody else fits beside it
             steps = head.left // budget
             if count:
-                steps = min(steps, self._most_steps(count))
+                room = self.cache.capacity - self.cache.used
+                steps = min(steps, self._most_steps(count, room))
             chunks = [(head, steps * budget)]
         else:
             chunks = []
@@ -283,18 +289,26 @@ class Engine:
             self.prefilled += take
         return steps, chunks, extra_s
 
-    def _most_steps(self, count: int) -> int:
+    def _most_steps(self, count: int, room: int) -> int:
         """Steps until a sequence is whole or KV runs out."""
         finishing = self._finishing
-        while finishing[0][2].finish != finishing[0][0]:
+        step, _, work = finishing[0]
+        while work.finish != step:
             heappop(finishing)
-        steps = finishing[0][0] - self._steps
-        room = self.cache.capacity - self.cache.used
+            step, _, work = finishing[0]
+        steps = step - self._steps
         return steps if steps * count <= room else max(1, room // count)
 
     def _prefill(self, now: float) -> None:
         """The chunks are computed; those that are whole have their first token."""
         chunks, prefilling = self._chunks, self._prefilling
+        if len(chunks) == len(prefilling) == 1:  # the usual case
+            work, take = chunks[0]
+            work.left -= take
+            if not work.left or work.is_gone:
+                prefilling.clear()
+                self._computed(work, now)
+            return
         done = []
         for work, take in chunks:
             work.left -= take
@@ -306,13 +320,13 @@ class Engine:
             rest = [work for work in prefilling[: len(chunks)] if work.left and not work.is_gone]
             prefilling[: len(chunks)] = rest
         for work in done:
-            if work.is_gone:
-                self._forget(work)
-            else:
-                self._join(work, now)
+            self._computed(work, now)
 
-    def _join(self, work: Work, now: float) -> None:
-        """Its prompt is computed, and a token made; it decodes from now on."""
+    def _computed(self, work: Work, now: float) -> None:
+        """Its prompt is, and a token made; it decodes from now on."""
+        if work.is_gone:
+            self._forget(work)
+            return
         blocks = work.arrival.blocks
         if blocks and len(work.held) < len(blocks):
             fresh = blocks[len(work.held) :]
@@ -335,6 +349,7 @@ class Engine:
             self._finish(work, now)
 
     def _finish(self, work: Work, now: float) -> None:
+        """Its answer is whole."""
         self._leave(work)
         arrival = work.arrival
         if arrival.grown:
@@ -345,9 +360,9 @@ class Engine:
         """It runs no longer."""
         del self._running[work]
         more = self._steps - work.joined
-        work.private += more
         self._context -= work.tokens + work.made + more
         work.finish = -1
+        work.private += more
         self._forget(work)
 
     def _forget(self, work: Work) -> None:

@@ -3,12 +3,15 @@
 A bucket is 2 % wide, so a quantile is off by at most 1 %. Knows no unit but seconds.
 """
 
+from collections.abc import Sequence
 from math import exp, log
 
 __all__ = ["Histogram"]
 
 _LEAST_S = 1e-4
 _RATIO = log(1.02)
+_PER_LOG = 1 / _RATIO
+_FIRST = 1 - log(_LEAST_S) / _RATIO
 _BUCKETS = 1000
 """Up to 1e-4 · 1.02^1000 s, which is 11 hours."""
 
@@ -23,12 +26,15 @@ class Histogram:
         self.count = 0
         self.total = 0.0
 
-    def add(self, seconds: float) -> None:
-        """Count one."""
-        self.count += 1
-        self.total += seconds
-        place = int(log(seconds / _LEAST_S) / _RATIO) + 1 if seconds > _LEAST_S else 0
-        self._counts[place if place < _BUCKETS else _BUCKETS] += 1
+    def add(self, many: Sequence[float]) -> None:
+        """Count some: many at a time, as one by one costs as much as all else that is counted."""
+        self.count += len(many)
+        self.total = sum(many, self.total)
+        counts = self._counts
+        for place in [
+            int(log(seconds) * _PER_LOG + _FIRST) if seconds > _LEAST_S else 0 for seconds in many
+        ]:
+            counts[place if place < _BUCKETS else _BUCKETS] += 1
 
     def mean(self) -> float | None:
         """None: there were none."""

@@ -125,6 +125,7 @@ class Line:
         self.chooser = Chooser(spec, [_roster(group) for group in groups], turn=turn)
         self.retries = RetryBudget(spec.retries)
         self._closed = closed_by(on)
+        self._closed_first = self._closed_for("unavailable")
         self._hedging = Hedging(spec.hedge) if spec.hedge is not None else None
         self.retries_denied = 0
         self.tally = tally
@@ -149,19 +150,13 @@ class Line:
         """A request comes in; it may be over when this returns."""
         self.tally.requests += 1
         self.retries.request(now)
-        demand = NOTHING
-        if self._wants:
-            demand = Demand(
-                arrival.tokens, arrival.limit or self._reserve, arrival.tenant, arrival.session,
-                arrival.prefix, arrival.blocks, arrival.adapter, arrival.score, arrival.priority,
-                mixed(self.tally.requests),
-            )  # fmt: skip
+        demand = self._demand(arrival) if self._wants else NOTHING
         request = Request(arrival, demand, now + self._total_s, client)
         if client is not None:
             client.request = request
         if self._hedging is not None:
             self._hedging.request(now)
-        pick = self.chooser.pick(demand, (), now, self._closed_for("unavailable"))
+        pick = self.chooser.pick(demand, (), now, self._closed_first)
         if pick is None:
             self._turn_away(request, now, "refused", 1.0)
         else:
@@ -236,8 +231,7 @@ class Line:
         target.load.ended(work.queued)
         target.failures += 1
         work.stage = OVER
-        troubles = self.tally.troubles
-        troubles[trouble] = troubles.get(trouble, 0) + 1
+        self.tally.troubles[trouble] += 1
         error = _error(trouble, after_s)
         self._judge(target, error, now)
         request: Request = work.request  # type: ignore[assignment]
@@ -259,22 +253,23 @@ class Line:
             return _NONE
         return self._closed[reason]
 
+    def _demand(self, arrival: Arrival) -> Demand:
+        return Demand(
+            arrival.tokens, arrival.limit or self._reserve, arrival.tenant, arrival.session,
+            arrival.prefix, arrival.blocks, arrival.adapter, arrival.score, arrival.priority,
+            mixed(self.tally.requests),
+        )  # fmt: skip
+
     def _attempt(self, request: Request, pick: Pick, cause: str, now: float) -> None:
-        target = self.groups[pick.group][pick.place]
-        queued = 0
-        if self._wants:
-            queued = self.chooser.began(pick.group, pick.place, request.demand, now)
-        self._send(request, target, cause, now, queued)
+        group, place, _ = pick
+        queued = self.chooser.began(group, place, request.demand, now) if self._wants else 0
+        self._send(request, self.groups[group][place], cause, now, queued)
 
     def _send(
         self, request: Request, target: Target, cause: str, now: float, queued: int = 0
     ) -> None:
         request.attempts += 1
-        tally = self.tally
-        tally.attempts += 1
-        causes = tally.causes
-        causes[cause] = causes.get(cause, 0) + 1
-        tally.bin(now).attempts += 1
+        self.tally.sent(cause, now)
         target.attempts += 1
         target.load.began(queued)
         if target.breaker.state != "closed":
@@ -438,8 +433,7 @@ class Line:
         target = self._target_of(work)
         self._break_off(work)
         target.failures += 1
-        troubles = self.tally.troubles
-        troubles["timed_out"] = troubles.get("timed_out", 0) + 1
+        self.tally.troubles["timed_out"] += 1
         error = _error("timed_out", None)
         self._judge(target, error, now)
         if work.first_at >= 0 or not self._again(request, target, error, now):

@@ -5,10 +5,16 @@ gateway receives are `requests`, what targets receive `attempts`. Memory does no
 The law: asks = good and late answers + failures + those given up + those still open.
 """
 
+from collections import defaultdict
+
 from towplane.routing.spec import Slo
+from towplane.simulation.arrival import Arrival
 from towplane.simulation.histogram import Histogram
 
 __all__ = ["Bin", "Share", "Tally"]
+
+_MANY = 4096
+"""Durations are noted until there are so many, then counted together."""
 
 
 class Share:
@@ -35,10 +41,10 @@ class Bin:
 class Tally:
     """Of one run."""
 
-    __slots__ = ("_after", "_bin", "_bin_s", "_itl_s", "_total_s", "_ttft_s", "_turns_at",
-                 "answers", "asks", "attempts", "bins", "cached", "causes",
-                 "failed", "gave_up", "good", "input", "itl", "nanousd",
-                 "output", "refused", "requests", "since", "tenants", "total", "troubles", "ttft",
+    __slots__ = ("_after", "_bin", "_bin_s", "_has_slo", "_itl", "_itl_s", "_itls", "_total",
+                 "_total_s", "_totals", "_ttft", "_ttft_s", "_ttfts", "_turns_at",
+                 "bins", "cached", "causes", "failed", "gave_up", "input", "nanousd",
+                 "output", "refused", "requests", "since", "tenants", "troubles",
                  "until")  # fmt: skip
 
     def __init__(self, slo: Slo, *, seconds: float, since: float = 0.0, bins: int = 120) -> None:
@@ -47,14 +53,18 @@ class Tally:
         self.since = since
         """What was asked before is not counted in the figures: the plane was filling up."""
         self.until = seconds
-        self.asks = self.requests = self.attempts = 0
-        self.answers = self.good = self.failed = self.refused = self.gave_up = 0
+        self._has_slo = slo != Slo()
+        self.requests = self.failed = self.refused = self.gave_up = 0
         self.input = self.cached = self.output = 0
         self.nanousd: float = 0.0
-        self.ttft, self.itl, self.total = Histogram(), Histogram(), Histogram()
-        self.causes: dict[str, int] = {}
+        self._ttft, self._itl, self._total = Histogram(), Histogram(), Histogram()
+        self._ttfts: list[float] = []
+        self._itls: list[float] = []
+        self._totals: list[float] = []
+        """Not in the histograms yet."""
+        self.causes: defaultdict[str, int] = defaultdict(int)
         """Attempts by cause."""
-        self.troubles: dict[str, int] = {}
+        self.troubles: defaultdict[str, int] = defaultdict(int)
         """Failed attempts by the word for the failure."""
         self.tenants: dict[str, Share] = {}
         self.bins = [Bin() for _ in range(bins)]
@@ -62,60 +72,120 @@ class Tally:
         self._bin = self.bins[0]
         self._turns_at = self._bin_s
 
-    def bin(self, now: float) -> Bin:
-        """The stretch that holds `now`, which never goes back; what comes after the end is in
-        none."""
-        if now >= self._turns_at:
-            place = int(now / self._bin_s)
-            self._bin = self.bins[place] if place < len(self.bins) else self._after
-            self._turns_at = (place + 1) * self._bin_s
-        return self._bin
+    @property
+    def asks(self) -> int:
+        """Things that clients wanted."""
+        return sum(one.asks for one in self._all())
+
+    @property
+    def attempts(self) -> int:
+        """What targets received."""
+        return sum(one.attempts for one in self._all())
+
+    @property
+    def answers(self) -> int:
+        """Good ones and late ones."""
+        return sum(one.answers for one in self._all())
+
+    @property
+    def good(self) -> int:
+        """Answers within the SLO."""
+        return sum(one.good for one in self._all())
+
+    @property
+    def ttft(self) -> Histogram:
+        """Seconds to the first token, from the client's first try."""
+        self._settle()
+        return self._ttft
+
+    @property
+    def itl(self) -> Histogram:
+        """Mean seconds between the tokens of one answer."""
+        self._settle()
+        return self._itl
+
+    @property
+    def total(self) -> Histogram:
+        """Seconds to the last token."""
+        self._settle()
+        return self._total
 
     def asked(self, tenant: str, now: float) -> None:
         """A client wants something."""
-        self.asks += 1
-        self.bin(now).asks += 1
+        if now >= self._turns_at:
+            self._turn(now)
+        self._bin.asks += 1
         share = self.tenants.get(tenant)
         if share is None:
             share = self.tenants[tenant] = Share()
         share.asks += 1
 
+    def sent(self, cause: str, now: float) -> None:
+        """A target is asked."""
+        if now >= self._turns_at:
+            self._turn(now)
+        self._bin.attempts += 1
+        self.causes[cause] += 1
+
     def answered(
-        self, tenant: str, at: float, first_at: float, now: float, tokens: tuple[int, int, int]
+        self, arrival: Arrival, at: float, first_at: float, now: float, cached: int
     ) -> None:
-        """It got it. `at` is when it first asked; tokens are input, cached and output."""
-        self.answers += 1
-        slot = self.bin(now)
-        slot.answers += 1
-        read, cached, output = tokens
-        slot.output += output
+        """A client got it, which asked first at `at`."""
+        if now >= self._turns_at:
+            self._turn(now)
+        output = arrival.output
         ttft_s, total_s = first_at - at, now - at
         itl_s = (now - first_at) / (output - 1) if output > 1 else None
-        is_good = not (
-            (self._ttft_s is not None and ttft_s > self._ttft_s)
-            or (self._total_s is not None and total_s > self._total_s)
-            or (self._itl_s is not None and itl_s is not None and itl_s > self._itl_s)
-        )
+        slot, share = self._bin, self.tenants[arrival.tenant]
+        slot.answers += 1
+        slot.output += output
         slot.ttft_s += ttft_s
-        share = self.tenants[tenant]
         share.answers += 1
         share.output += output
         share.ttft_s += ttft_s
-        if is_good:
-            self.good += 1
+        if not self._has_slo or self._is_good(ttft_s, itl_s, total_s):
             slot.good += 1
             share.good += 1
         if at < self.since:
             return
-        self.input += read
+        self.input += arrival.tokens
         self.cached += cached
         self.output += output
-        self.ttft.add(ttft_s)
-        self.total.add(total_s)
+        self._ttfts.append(ttft_s)
+        self._totals.append(total_s)
         if itl_s is not None:
-            self.itl.add(itl_s)
+            self._itls.append(itl_s)
+        if len(self._ttfts) >= _MANY:
+            self._settle()
 
     def lost(self, how: str, now: float) -> None:
         """It did not: `failed`, `refused` or `gave_up`."""
         setattr(self, how, getattr(self, how) + 1)
-        self.bin(now).failures += 1
+        if now >= self._turns_at:
+            self._turn(now)
+        self._bin.failures += 1
+
+    def _all(self) -> list[Bin]:
+        return [*self.bins, self._after]
+
+    def _turn(self, now: float) -> None:
+        """Go on to the stretch that holds `now`, which never goes back; what comes after the end is
+        in none."""
+        place = int(now / self._bin_s)
+        self._bin = self.bins[place] if place < len(self.bins) else self._after
+        self._turns_at = (place + 1) * self._bin_s
+
+    def _is_good(self, ttft_s: float, itl_s: float | None, total_s: float) -> bool:
+        return not (
+            (self._ttft_s is not None and ttft_s > self._ttft_s)
+            or (self._total_s is not None and total_s > self._total_s)
+            or (self._itl_s is not None and itl_s is not None and itl_s > self._itl_s)
+        )
+
+    def _settle(self) -> None:
+        """Count the durations that were only noted."""
+        for histogram, noted in (
+            (self._ttft, self._ttfts), (self._itl, self._itls), (self._total, self._totals)
+        ):  # fmt: skip
+            histogram.add(noted)
+            noted.clear()
