@@ -11,6 +11,7 @@ PEERS: dict[str, Peer] = {
         direct.PEER,
         nginx.PEER,
         towplane.PEER,
+        towplane.PREFIX,
         vllm_router.PEER,
         vllm_router.ROUND_ROBIN,
         smg.PEER,

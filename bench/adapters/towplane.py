@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adapters.peer import CannotRun, Peer, Running, Site, Way, launch
 
-__all__ = ["PEER"]
+__all__ = ["PEER", "PREFIX"]
 
 # The limits and the budget are checked on every request and never reached.
 DOCUMENT = """\
@@ -23,7 +23,7 @@ tenants:
     limits: {{rpm: 100_000_000, tpm: 1_000_000_000_000, concurrency: 100_000}}
     budget: {{monthly: 1_000_000_000 USD}}
 routing:
-  m: {{targets: [{{provider: upstream, model: m}}]}}{routes}
+  m: {route}{routes}
 providers:
   upstream:
     kind: openai-compatible
@@ -32,6 +32,13 @@ providers:
     prices: {{m: [{{from: 2026-01-01, input: 0.15 USD/Mtok, output: 0.60 USD/Mtok}}]}}
 """
 
+ONE = "{targets: [{provider: upstream, model: m}]}"
+REPLICAS = 4
+"""Of the same upstream, so that there is something to choose among."""
+_TARGETS = ", ".join(
+    f"{{provider: upstream{number or ''}, model: m}}" for number in range(REPLICAS)
+)
+BY_PREFIX = f"{{choose: least-work, targets: [{_TARGETS}]}}"
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 MORE_ROUTES = f"""
   m-bedrock: {{targets: [{{provider: aws, model: "{CLAUDE}"}}]}}
@@ -74,8 +81,20 @@ def install() -> str:
 
 
 def start(site: Site) -> Running:
+    return _start(site, _document(site))
+
+
+def start_by_prefix(site: Site) -> Running:
+    """Each request's prompt is hashed in blocks, and goes where the least is left to compute."""
+    document = _document(site, route=BY_PREFIX)
+    _, _, provider = document.partition("  upstream:\n")
+    more = [f"  upstream{number}:\n{provider}" for number in range(1, REPLICAS)]
+    return _start(site, document + "".join(more))
+
+
+def _start(site: Site, document: str) -> Running:
     file = site.folder / "plane.yaml"
-    file.write_text(_document(site))
+    file.write_text(document)
     key = _create_key(file)
     environment = {"BENCH_UPSTREAM_KEY": "bench"}
     headers = (f"Authorization: Bearer {key}",)
@@ -85,7 +104,7 @@ def start(site: Site) -> Running:
     )
 
 
-def _document(site: Site) -> str:
+def _document(site: Site, *, route: str = ONE) -> str:
     """The plane; the upstream's other wires only where they are wanted, so that nothing else of it
     has to be loaded."""
     document = DOCUMENT.format(
@@ -93,6 +112,7 @@ def _document(site: Site) -> str:
         port=site.port,
         spare_port=site.spare_port,
         upstream=site.upstream,
+        route=route,
         routes=MORE_ROUTES if site.translates else "",
     )
     if site.translates:
@@ -126,4 +146,10 @@ PEER = Peer(
     install,
     start,
     translates=True,
+)
+PREFIX = Peer(
+    "towplane-prefix",
+    f"the same, and `choose: least-work` over {REPLICAS} targets: prompts hashed in blocks",
+    install,
+    start_by_prefix,
 )
