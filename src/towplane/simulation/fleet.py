@@ -10,6 +10,8 @@ from dataclasses import replace
 from random import Random
 
 from towplane.document.plane import Plane
+from towplane.engines.spec import EnginePrice
+from towplane.providers.spec import PriceSpec
 from towplane.routing.load import Price
 from towplane.routing.spec import Fallback, Reason, RouteSpec, TargetSpec
 from towplane.simulation.agenda import Agenda
@@ -101,8 +103,8 @@ class Fleet:
         )
         model = (self._scenario.engines if is_own else self._scenario.providers).get(owner)
         price = _price(model.price) if model is not None and model.price is not None else None
-        if price is None and is_own and self._plane is not None and owner in self._plane.engines:
-            price = _last_price(self._plane, owner)
+        if price is None and self._plane is not None:
+            price = _last_price(self._plane, name)
         if isinstance(model, EngineModel) and model.hourly is not None:
             self.nanousd_per_s += model.hourly / 3600
         target = Target(name, self._spec.breaker, is_own=is_own, price=price)
@@ -130,8 +132,13 @@ def _price(price: PriceModel) -> Price:
     return price.input, cached, price.output
 
 
-def _last_price(plane: Plane, engine: str) -> Price | None:
-    prices = plane.engines[engine].prices
+def _last_price(plane: Plane, target: str) -> Price | None:
+    """What the document says; the price book is not asked."""
+    owner, _, model = target.partition("/")
+    if owner in plane.engines:
+        prices: Sequence[EnginePrice | PriceSpec] = plane.engines[owner].prices
+    else:
+        prices = plane.providers[owner].prices.get(model, ()) if owner in plane.providers else ()
     if not prices:
         return None
     last = prices[-1]

@@ -38,6 +38,8 @@ class TargetShare(msgspec.Struct, frozen=True):
     busy: float | None = None
     """The share of the time that an engine worked."""
     preemptions: int | None = None
+    cost_nanousd: int | None = None
+    """Of the tokens of its answers; None: it has no price."""
 
 
 class TenantShare(msgspec.Struct, frozen=True):

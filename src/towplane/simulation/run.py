@@ -242,6 +242,7 @@ def _target(target: Target, attempts: int, elapsed: float) -> TargetShare:
         hit_rate=target.cached / target.input if target.input else None,
         busy=min(1.0, server.busy_s / elapsed) if isinstance(server, Engine) else None,
         preemptions=server.preemptions if isinstance(server, Engine) else None,
+        cost_nanousd=round(target.nanousd) if target.load.price is not None else None,
     )
 
 
