@@ -12,6 +12,7 @@ place that is free is taken by the first who may have it; who leaves, is refused
 leaves nothing behind; nobody is woken twice for one place.
 """
 
+import math
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -128,7 +129,8 @@ class Lobby:
         )
         if spec.shed != "never":
             self._shed(x, waiter, none)
-        most, tenant_most = float(spec.most), float(spec.tenant or spec.most)
+        # Without a limit of its own a tenant may make room below itself, as others may.
+        most, tenant_most = float(spec.most), float(spec.tenant or math.inf)
         leaves = queue.add(waiter, most=most, tenant_most=tenant_most)
         if leaves is waiter:
             raise self.refuse(x, none, "queue-full")
