@@ -1,6 +1,6 @@
 """Faults, each as an operator meets it, through the real gateway: seen, and answered as it should.
 
-The numbers are those of the fault matrix in docs/routing.md.
+The numbers are those of tests/faults.md; the other faults are in test_faults_of_*.py.
 """
 
 from typing import Any

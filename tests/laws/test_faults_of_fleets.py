@@ -202,9 +202,10 @@ class Storm:
     USUAL_RATE = 1.6
     """40 % of what the engines can; three times as much is 120 %."""
 
-    def __init__(self, retries: Retries) -> None:
+    def __init__(self, retries: Retries, breaker: Breaker | None = None) -> None:
+        """Without a breaker, nothing but the budget stands against the storm."""
         timeouts = Timeouts(first_token_s=4.0, total_s=60.0)
-        self.fleet = make(choose="round-robin", retries=retries, timeouts=timeouts)
+        self.fleet = make(choose="round-robin", retries=retries, timeouts=timeouts, breaker=breaker)
         self.waiting: dict[str, deque[Upstream]] = {"a": deque(), "b": deque()}
         self.seen: Counter[Upstream] = Counter()
         self.clients: list[tuple[Client, bool]] = []
@@ -269,6 +270,15 @@ def test_f6_with_a_retry_budget_a_burst_is_survived() -> None:
     storm.blow(30.0)
     assert storm.amplification() <= 1.2
     assert storm.blow(30.0) > 0.95, "goodput is what it was"
+    leave(storm.fleet)
+
+
+def test_f6_with_the_breaker_as_well_it_is_over_at_once() -> None:
+    storm = Storm(Retries(), Breaker())
+    storm.blow(20.0)
+    storm.blow(30.0, times=3.0)
+    assert storm.blow(30.0) > 0.95
+    assert storm.amplification() <= 1.2
     leave(storm.fleet)
 
 
