@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towplane.routing.kv_events import Follower, KvIndex
+from towplane.routing.kv_events import Follower
+from towplane.routing.kv_index import KvIndex
 from towplane.testing.kv_publisher import removed, stored
 
 TOKENS = list(range(100, 116))

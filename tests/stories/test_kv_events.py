@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from towplane.gateway.kv_subscription import follow
-from towplane.routing.kv_events import Follower, KvIndex
+from towplane.routing.kv_events import Follower
+from towplane.routing.kv_index import KvIndex
 from towplane.testing.kv_publisher import Publisher, removed, stored
 
 TOKENS = list(range(16))

@@ -44,6 +44,7 @@ from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError
 from towplane.document.resolve import resolve_secrets
 from towplane.document.watch import watch_document
+from towplane.gateway.kv_following import KvFollowing
 from towplane.gateway.messages import Explain
 from towplane.gateway.scrape import Scraper
 from towplane.gateway.snapshot import make_snapshot
@@ -79,6 +80,8 @@ class RunningPlane:
         self.started_at = time.time()
         self.fleet = front.fleet
         self._scraper = Scraper(self.fleet.observed, now=front.clock.monotonic)
+        self._caches = KvFollowing(self.fleet.kept)
+        self.fleet.tell_newcomer = self._caches.everything
         self.serving = front.serving
         self.admin = ""
         self._clock = front.clock
@@ -170,6 +173,7 @@ class RunningPlane:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._scraper.stop()
+        await self._caches.stop()
         await self.fleet.stop(drain_s=self.plane.gateway.drain_s)
         if self._admin is not None:
             await self._admin.stop()
@@ -300,6 +304,7 @@ class RunningPlane:
         )
         self.fleet.push(snapshot)
         self._scraper.hold(snapshot.targets)
+        self._caches.hold(snapshot.targets)
 
     def _credentials_changed(self) -> None:
         if self._is_open:

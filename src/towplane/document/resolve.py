@@ -8,6 +8,7 @@ The law: secret values leave here sealed, and no problem repeats one.
 
 import os
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 
 from msgspec import inspect
 
@@ -43,7 +44,23 @@ def find_missing(document: Document, environ: Mapping[str, str]) -> list[Problem
             what = _miss_weights(value, document)
         if what:
             problems.append(_problem(document, place, what))
+    for place, package in _packages(document.plane):
+        if find_spec(package) is None:
+            name = "pyzmq" if package == "zmq" else package
+            what = f"the package {name} is not installed: pip install 'towplane[kv-events]'"
+            problems.append(_problem(document, place, what))
     return sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+
+def _packages(plane: Plane) -> Iterator[tuple[Place, str]]:
+    """The modules of optional packages without which a section does nothing."""
+    for name, provider in plane.providers.items():
+        signals = getattr(provider, "signals", None)
+        if signals is not None and signals.events is not None:
+            yield ("providers", name, "signals", "events"), "zmq"
+    for name, route in plane.routing.items():
+        if route.prefix.tokenizer is not None:
+            yield ("routing", name, "prefix", "tokenizer"), "tokenizers"
 
 
 def _try_secrets(

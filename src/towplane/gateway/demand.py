@@ -11,6 +11,7 @@ from towplane.providers.ask import Ask
 from towplane.providers.prompt import read_prompt, read_session
 from towplane.routing.demand import Demand, Want
 from towplane.routing.keys import block_keys, draw_key, prefix_key, session_key
+from towplane.routing.kv_index import Cached
 from towplane.routing.spec import RouteSpec
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
         output=x.output_limit,
         request=x.id,
         score=x.route.score(x.ask, x.hall.now()) if "score" in wants else 0.0,
+        cached=x.hall.caches.look_up(x.ask, x.route.info.spec) if "blocks" in wants else None,
     )
 
 
@@ -46,6 +48,7 @@ def make_demand(
     output: int = 0,
     request: str = "",
     score: float = 0.0,
+    cached: Cached | None = None,
 ) -> Demand:
     """The demand of what a tenant asks for; `headers` by their lower-case names, `request` its
     id."""
@@ -72,6 +75,7 @@ def make_demand(
         adapter=adapter,
         draw=draw_key(request) if "draw" in wants else 0,
         score=score,
+        cached=cached,
     )
 
 

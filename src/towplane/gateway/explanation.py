@@ -7,6 +7,7 @@ is seen to be half-open.
 from math import nan
 from typing import TYPE_CHECKING
 
+from towplane.gateway.caches import Caches
 from towplane.gateway.demand import make_demand
 from towplane.gateway.messages import Explain, Explained
 from towplane.gateway.receive import PATHS, receive
@@ -31,7 +32,7 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
         return Explained(question.serial)
     now = hall.now()
     try:
-        demand = _suppose(question, route, now)
+        demand = _suppose(question, route, now, hall.caches)
     except BadRequest as refusal:
         return Explained(question.serial, refused=refusal.say)
     groups = [
@@ -51,7 +52,7 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
     return Explained(question.serial, found, max(0.0, route.retries.left(now)))
 
 
-def _suppose(question: Explain, route: "RouteState", now: float) -> Demand:
+def _suppose(question: Explain, route: "RouteState", now: float, caches: Caches) -> Demand:
     """The demand of the request in question. Raises BadRequest."""
     if not question.body:
         return NOTHING._replace(score=nan)
@@ -62,7 +63,8 @@ def _suppose(question: Explain, route: "RouteState", now: float) -> Demand:
     spec, wants = route.info.spec, route.chooser.wants
     score = route.score(ask, now) if "score" in wants else nan
     output = ask.output_limit or 0
-    return make_demand(ask, spec, wants, question.tenant, output=output, score=score)
+    cached = caches.look_up(ask, spec) if "blocks" in wants else None
+    return make_demand(ask, spec, wants, question.tenant, output=output, score=score, cached=cached)
 
 
 def _recall(hall: "Hall", question: Explain) -> Explained:

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from towplane.gateway.messages import (
     Explained,
     Frames,
     FromWorker,
+    Kept,
     Need,
     Observed,
     Ready,
@@ -112,6 +113,8 @@ class Fleet:
         self._settling: set[asyncio.Task[None]] = set()
         self.snapshot: Snapshot | None = None
         """What the workers decide by."""
+        self.tell_newcomer: Callable[[], Iterable[ToWorker]] = tuple
+        """What a worker that starts must hear besides."""
         self._next_id = 0
         self._serial = 0
         self._ending = False
@@ -154,14 +157,17 @@ class Fleet:
     def push(self, snapshot: Snapshot) -> None:
         """What is decided by from now on."""
         self.snapshot = snapshot
-        self.coordinator.apply(
-            snapshot.tenants, snapshot.keys, snapshot.providers, snapshot.routes
-        )
+        self.coordinator.apply(snapshot.tenants, snapshot.keys, snapshot.providers, snapshot.routes)
         for life in self._lives.values():
             self._send(life, snapshot)
 
     def observed(self, message: Observed) -> None:
         """Every worker hears what engines said of themselves."""
+        for life in self._lives.values():
+            self._send(life, message)
+
+    def kept(self, message: Kept) -> None:
+        """Every worker hears what an engine's cache keeps."""
         for life in self._lives.values():
             self._send(life, message)
 
@@ -259,6 +265,8 @@ class Fleet:
         life.number = status.number
         if self.snapshot is not None:
             self._send(life, self.snapshot)
+        for message in self.tell_newcomer():
+            self._send(life, message)
         await self._listen(life, status)
         ended = await life.child.wait()
         del self._lives[life.id]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
+from towplane.gateway.caches import Caches
 from towplane.gateway.connection import KEPT, Connection
 from towplane.gateway.counters import Counters, Edges, edges_for
 from towplane.gateway.dial import Dialer
@@ -28,6 +29,7 @@ from towplane.gateway.messages import (
     EgressInfo,
     FromWorker,
     Granted,
+    Kept,
     Need,
     Observed,
     ProviderInfo,
@@ -101,6 +103,8 @@ class Hall:
         """Targets that no snapshot names any more, and when they went."""
         self.routes: dict[str, RouteState] = {}
         self.decisions = Decisions()
+        self.caches = Caches()
+        """What engines say that they keep of prompts."""
         self.marker = Marker(b"")
         self.mirrors = Mirrors(self)
         self.health = Health(self)
@@ -267,6 +271,7 @@ class Hall:
             info.spec.affinity.header.lower().encode() for info in snapshot.routes
         )
         self._edges = edges_for(snapshot.routes, self._edges)
+        self.caches.hold(snapshot.routes, self.targets)
         routes = {}
         for info in snapshot.routes:
             route = self.routes.get(info.model)
@@ -329,6 +334,10 @@ class Hall:
             target = self.targets.get(name)
             if target is not None:
                 target.load.told(signals.since(now - age_s))
+
+    def cached(self, message: Kept) -> None:
+        """An engine has said what its cache keeps."""
+        self.caches.hear(message, self.targets)
 
     def recalled(self, pool: str) -> None:
         """Another worker needs what this one does not use."""

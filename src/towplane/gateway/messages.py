@@ -66,6 +66,17 @@ class SignalsAt(msgspec.Struct, frozen=True):
     timeout_s: float = 2.0
 
 
+class EventsAt(msgspec.Struct, frozen=True):
+    """Where a target's engine publishes what its cache keeps."""
+
+    address: str
+    replay: str | None = None
+    """Where what was missed is asked for; None: nowhere."""
+    topic: str = ""
+    most: int = 100_000
+    """Blocks that are remembered."""
+
+
 class TargetInfo(msgspec.Struct, frozen=True):
     """One target: where it is, how to speak to it, what it costs."""
 
@@ -93,6 +104,8 @@ class TargetInfo(msgspec.Struct, frozen=True):
     """How many attempts it takes at once is found out: first tokens shall come by then."""
     signals: SignalsAt | None = None
     """None: nobody asks it."""
+    events: EventsAt | None = None
+    """None: nobody listens to it."""
     state: str = "ready"
     """ready, or a word that says why not: starting, draining, backing-off, crash-loop, failed."""
     reason: str = ""
@@ -208,6 +221,21 @@ class Observed(msgspec.Struct, tag="observed"):
     """The target, what its engine said, and how many seconds ago it was asked."""
 
 
+class Kept(msgspec.Struct, tag="kept"):
+    """What a target's engine has stored and forgotten since the last message of this kind."""
+
+    target: str
+    is_whole: bool
+    """Whether that is all it keeps (`routing.kv_events`)."""
+    sizes: list[int]
+    """Of its blocks, in tokens."""
+    stored: bytes = b""
+    """Keys of blocks, eight bytes each, big-endian."""
+    removed: bytes = b""
+    is_gone: bool = False
+    """Nothing more will be said of it."""
+
+
 class Drain(msgspec.Struct, tag="drain"):
     """Finish what runs, take nothing new, end."""
 
@@ -314,7 +342,7 @@ class Explained(msgspec.Struct, tag="explained"):
     """Why the request that was given is none, in words."""
 
 
-ToWorker = Snapshot | Granted | Recall | Report | Explain | Observed | Drain
+ToWorker = Snapshot | Granted | Recall | Report | Explain | Observed | Kept | Drain
 FromWorker = Ready | Need | Returned | Reported | Explained
 
 _LENGTH = struct.Struct(">I")

@@ -10,6 +10,7 @@ from towplane.engines.signals import TABLES
 from towplane.gateway.capacities import capacities, paces
 from towplane.gateway.egress import egress_of
 from towplane.gateway.messages import (
+    EventsAt,
     Listen,
     Placed,
     ProviderInfo,
@@ -127,8 +128,11 @@ def provider_targets(
     wanted = {
         (spec.provider, spec.model or model): None
         for model, route in plane.routing.items()
-        for spec in (*route.targets, *(f for f in route.fallback if isinstance(f, TargetSpec)),
-                     *_mirrored(route))
+        for spec in (
+            *route.targets,
+            *(f for f in route.fallback if isinstance(f, TargetSpec)),
+            *_mirrored(route),
+        )
         if spec.provider is not None
     }
     targets = []
@@ -150,9 +154,13 @@ def provider_targets(
             egress=egress_of(provider, reveal),
             prices=to_worker(provider_entries(plane, name, model, book)),
             signals=_signals(provider),
+            events=_events(provider, endpoint.host),
         )
         addresses = _addresses(name, provider, discovered)
-        targets += [target] if addresses is None else [_at(target, each) for each in addresses]
+        if addresses is None:
+            targets.append(target)
+        else:
+            targets += [_at(target, provider, each) for each in addresses]
     return targets
 
 
@@ -164,11 +172,12 @@ def _addresses(
     return None if discovered is None or not is_many else discovered.get(name, ())
 
 
-def _at(target: TargetInfo, address: Address) -> TargetInfo:
+def _at(target: TargetInfo, provider: ProviderSpec, address: Address) -> TargetInfo:
     """The same at another address: TLS and the Host header keep the endpoint's name."""
     return replace(
         target,
         name=target_name(target.provider, target.model, address),
+        events=_events(provider, address.host),
         egress=replace(target.egress, address=address.place),
         state=address.state,
         reason=address.reason,
@@ -203,6 +212,15 @@ def _signals(provider: ProviderSpec) -> SignalsAt | None:
         return None
     path = said.path or TABLES[said.engine].path
     return SignalsAt(said.engine, path, said.every_s, said.timeout_s)
+
+
+def _events(provider: ProviderSpec, host: str) -> EventsAt | None:
+    said = provider.signals if isinstance(provider, OpenAICompatibleSpec) else None
+    if said is None or said.events is None:
+        return None
+    host = f"[{host}]" if ":" in host else host
+    replay = said.replay and said.replay.replace("*", host)
+    return EventsAt(said.events.replace("*", host), replay, said.topic, said.blocks)
 
 
 def _engine_signals(replica: EngineReplica) -> SignalsAt | None:

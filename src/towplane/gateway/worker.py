@@ -28,6 +28,7 @@ from towplane.gateway.messages import (
     Frames,
     FromWorker,
     Granted,
+    Kept,
     Observed,
     Ready,
     Recall,
@@ -106,6 +107,8 @@ class Worker:
                 self.channel.tell(answer_question(self._hall, message))
             case Observed():
                 self._hall.observed(message)
+            case Kept():
+                self._hall.cached(message)
             case Drain():
                 self.drain()
 

@@ -8,7 +8,18 @@ from typing import Literal
 from msgspec import field
 
 from towplane.parts.section import Section
-from towplane.parts.units import Address, Count, Date, Money, Path, Secret, Timeout, TokenPrice, Url
+from towplane.parts.units import (
+    Address,
+    AtLeastOne,
+    Count,
+    Date,
+    Money,
+    Path,
+    Secret,
+    Timeout,
+    TokenPrice,
+    Url,
+)
 from towplane.providers.discover import Discover
 
 __all__ = [
@@ -222,6 +233,18 @@ class EngineSignals(Section, frozen=True, kw_only=True):
     """How often it is asked, give or take a tenth. News of three intervals ago is not believed."""
     timeout_s: Timeout = field(name="timeout", default=2.0)
     """How long an answer may take; a busy engine is slow to say how busy it is."""
+    events: str | None = None
+    """Where vLLM publishes what its cache keeps (`endpoint` of its `--kv-events-config`), as
+    `tcp://10.0.0.7:5557`; `tcp://*:5557`: the same host as the endpoint, or as each address behind
+    it. Absent: nobody listens."""
+    replay: str | None = None
+    """Where missed events are asked for (`replay_endpoint`), as `tcp://*:5558`. Without it all that
+    is known of a cache is forgotten when an event is missed."""
+    topic: str = ""
+    """Only events of topics that begin so are read."""
+    blocks: AtLeastOne = 100_000
+    """Blocks that are remembered of its cache: some 150 bytes each in every worker, and 250 in the
+    plane process."""
 
 
 class _Provider(Section, frozen=True, kw_only=True):

@@ -7,6 +7,8 @@ two tenants with the same words are told apart. What no policy of the route look
 
 from typing import Literal, NamedTuple
 
+from towplane.routing.kv_index import Cached
+
 __all__ = ["NOTHING", "Demand", "Want"]
 
 Want = Literal["prefix", "blocks", "session", "size", "score", "draw"]
@@ -35,6 +37,8 @@ class Demand(NamedTuple):
     """Its rank (`tenants.priorities`); 0 goes first."""
     draw: int = 0
     """A number that looks random, the same for all attempts of a request."""
+    cached: Cached | None = None
+    """What engines say that they keep of the prompt; None: none says it, or nobody could look."""
 
 
 NOTHING = Demand()

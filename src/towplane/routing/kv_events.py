@@ -1,33 +1,35 @@
-"""Exactly which blocks of tokens each engine keeps, from the events that vLLM publishes.
+"""Exactly which blocks of tokens one engine keeps, from the events that vLLM publishes.
 
 An engine numbers its batches of events. `Follower` reads those of one engine: what it stores and
-forgets goes into a `KvIndex` that all engines share; a number that is missing means that something
-was missed, and then all that is believed of the engine is forgotten and asked for again from the
+forgets goes into an index (`routing.kv_index`); a number that is missing means that something was
+missed, and then all that is believed of the engine is forgotten and asked for again from the
 beginning (`Follower.wants_from`). Engines call blocks by hashes of their own making, which may
 differ from one start to the next; here a block is known by its tokens and all tokens before it, so
 that a prompt can be looked up in all engines at once. Pure; the socket is the gateway's
 (`gateway.kv_subscription`).
 
-It needs a prompt's token ids. Those of `/v1/completions` and `/v1/embeddings` may come as such; all
-others would have to be cut into tokens with the model's own tokenizer and template, which no worker
-does: no policy chooses by this index yet.
-
-What cannot be known is left out: a block whose parent was never seen, and one that is more than its
-tokens (an image, a cache salt). The law: what `match` says is kept was stored by that engine, and
-nothing that it has said since took it away.
+What cannot be known is left out: a block whose parent was never seen, one that is more than its
+tokens (an image, a cache salt), and those above the bound. The laws: what the index is told to be
+kept was stored by that engine, and nothing that it has said since took it away; where `is_whole`,
+that is all it keeps, but for blocks that are more than tokens.
 """
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from xxhash import xxh3_64_intdigest
 
-__all__ = ["Follower", "KvIndex"]
+from towplane.routing.kv_index import block_keys, pack_ids, root_key
+
+__all__ = ["MOST_KEPT", "Follower", "Index"]
 
 BlockHash = int | bytes
 """What an engine calls a block."""
+
+MOST_KEPT = 100_000
+"""Blocks of one engine that are remembered: at 16 tokens each more than the cache of an 8B model on
+an H200 holds (120 GB at 128 KB a token: 59,000)."""
 
 _decode = msgspec.msgpack.Decoder().decode
 _FIELDS = {
@@ -47,54 +49,41 @@ _ON_GPU = "GPU"
 Event = dict[str, Any]
 
 
-class KvIndex:
-    """Who keeps which blocks."""
-
-    def __init__(self) -> None:
-        self._holders: dict[int, set[str]] = {}
-
-    def __len__(self) -> int:
-        return len(self._holders)
-
-    def match(self, tokens: Sequence[int], size: int, adapter: str = "") -> dict[str, int]:
-        """How many leading blocks of `size` tokens each engine keeps; those that keep some."""
-        found: dict[str, int] = {}
-        left: set[str] | None = None
-        for depth, key in enumerate(_keys(tokens, size, _root(size, adapter)), start=1):
-            holders = self._holders.get(key, set())
-            left = set(holders) if left is None else left & holders
-            if not left:
-                break
-            found |= dict.fromkeys(left, depth)
-        return found
+class Index(Protocol):
+    """Where what engines keep is noted."""
 
     def add(self, key: int, name: str) -> None:
         """This engine keeps it."""
-        self._holders.setdefault(key, set()).add(name)
+        ...
 
     def drop(self, key: int, name: str) -> None:
         """It keeps it no longer."""
-        holders = self._holders.get(key)
-        if holders is not None:
-            holders.discard(name)
-            if not holders:
-                del self._holders[key]
+        ...
 
 
 class Follower:
     """The events of one engine, in their order."""
 
-    def __init__(self, name: str, index: KvIndex) -> None:
+    def __init__(self, name: str, index: Index, most: int = MOST_KEPT) -> None:
         self._name = name
         self._index = index
-        self._kept: dict[BlockHash, tuple[int, set[str]]] = {}
+        self._most = most
+        self._kept: dict[BlockHash, tuple[int, frozenset[str]]] = {}
         """By the engine's name for a block: its key, and where it keeps it."""
+        self.sizes: set[int] = set()
+        """Of its blocks, in tokens."""
         self.next = 0
         """The number of the batch that is read next."""
+        self.is_whole = False
+        """Whether it was followed from its beginning, or since it kept nothing."""
         self.orphans = 0
         """Blocks that could not be told from their tokens."""
         self.broken = 0
         """Batches that were not understood."""
+
+    def kept(self) -> Iterator[int]:
+        """The keys of what it keeps."""
+        return (key for key, _ in self._kept.values())
 
     def wants_from(self, number: int) -> int | None:
         """The first batch to ask for again before this one is read; None: none is missing."""
@@ -105,6 +94,8 @@ class Follower:
         forgotten: something may have been taken away."""
         if number != self.next:
             self.forget()
+        if number == 0:
+            self.is_whole = True
         self.next = number + 1
         try:
             for kind, event in _events(payload):
@@ -114,20 +105,31 @@ class Follower:
                     self._remove(event)
                 else:
                     self.forget()
+                    self.is_whole = True
         except (msgspec.DecodeError, ValueError, TypeError, LookupError, struct.error):
             self.broken += 1
             self.forget()  # it may have said that something was taken away
+
+    def restart(self) -> None:
+        """The engine is out of sight, and may come back as another one."""
+        self.forget()
+        self.next = 0
+
+    def has_said_nothing(self) -> None:
+        """It was asked for all that it ever said, and that was nothing."""
+        self.is_whole = not self.next
 
     def forget(self) -> None:
         """Nothing is known of it."""
         for key, _ in self._kept.values():
             self._index.drop(key, self._name)
         self._kept.clear()
+        self.is_whole = False
 
     def _store(self, event: Event) -> None:
         size, parent = event["block_size"], event["parent_block_hash"]
         hashes, extras = event["block_hashes"], event["extra_keys"] or ()
-        key = _root(size, event["lora_name"] or "")
+        key = root_key(size, event["lora_name"] or "")
         if parent is not None:
             before = self._kept.get(parent)
             if before is None:
@@ -135,17 +137,21 @@ class Follower:
                 return
             key = before[0]
         medium = event["medium"] or _ON_GPU
-        keys = _keys(event["token_ids"], size, key)
+        keys = block_keys(pack_ids(event["token_ids"]), size, key)
         for at, (name, key) in enumerate(zip(hashes, keys, strict=False)):
             if at < len(extras) and _is_more_than_tokens(extras[at], event["lora_name"]):
                 self.orphans += len(hashes) - at
                 return
             kept = self._kept.get(name)
-            if kept is None:
-                self._kept[name] = (key, {medium})
+            if kept is not None:
+                self._kept[name] = (kept[0], kept[1] | {medium})
+            elif len(self._kept) < self._most:
+                self._kept[name] = (key, _alone(medium))
+                self.sizes.add(size)
                 self._index.add(key, self._name)
             else:
-                kept[1].add(medium)
+                self.is_whole = False
+                return
 
     def _remove(self, event: Event) -> None:
         medium = event["medium"] or _ON_GPU
@@ -153,10 +159,20 @@ class Follower:
             kept = self._kept.get(name)
             if kept is None:
                 continue
-            kept[1].discard(medium)
-            if not kept[1]:
+            left = kept[1] - {medium}
+            if left:
+                self._kept[name] = (kept[0], left)
+            else:
                 del self._kept[name]
                 self._index.drop(kept[0], self._name)
+
+
+_ALONE: dict[str, frozenset[str]] = {}
+
+
+def _alone(medium: str) -> frozenset[str]:
+    """One set for all blocks that are there alone."""
+    return _ALONE.setdefault(medium, frozenset((medium,)))
 
 
 def _events(payload: bytes) -> Iterator[tuple[str, Event]]:
@@ -178,16 +194,3 @@ def _named(said: Any, fields: Sequence[str]) -> Event:
 def _is_more_than_tokens(extra: Any, adapter: str | None) -> bool:
     """Whether a block's hash is made of something besides its tokens and its adapter."""
     return bool(extra) and any(one not in (None, adapter) for one in extra)
-
-
-def _root(size: int, adapter: str) -> int:
-    """What stands before the first block."""
-    return xxh3_64_intdigest(f"kv\0{size}\0{adapter}".encode())
-
-
-def _keys(tokens: Sequence[int], size: int, key: int) -> Iterator[int]:
-    """Of each whole block together with all before it."""
-    pack = struct.Struct(f"<{size}q").pack
-    for start in range(0, len(tokens) - size + 1, size):
-        key = xxh3_64_intdigest(pack(*tokens[start : start + size]), key)
-        yield key

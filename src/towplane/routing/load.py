@@ -26,8 +26,8 @@ Price = tuple[int, int, int]
 class Load:
     """The load of one target."""
 
-    __slots__ = ("_in_flight_then", "_listed", "came_at", "in_flight", "is_compared", "latency", "name",
-                 "price", "queued", "signals", "usual")  # fmt: skip
+    __slots__ = ("_in_flight_then", "_listed", "cache_bit", "came_at", "in_flight", "is_compared",
+                 "latency", "name", "price", "queued", "signals", "usual")  # fmt: skip
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -46,6 +46,9 @@ class Load:
         """When it came, or came back, after others had served a while; 0: it was always there."""
         self.signals: Signals | None = None
         """What its engine said last; ask `known`, which looks at its age."""
+        self.cache_bit: int | None = None
+        """Its engine's bit in the table of cached blocks (`routing.kv_index`); None: it publishes
+        nothing."""
         self._in_flight_then = 0
         """Attempts under way when it said so."""
         self._listed: list[tuple[Roster, int]] = []

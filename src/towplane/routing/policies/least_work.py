@@ -31,7 +31,7 @@ __all__ = ["LeastWork"]
 
 class _Found(NamedTuple):
     place: int
-    depth: int
+    depth: float
     """Leading blocks of the prompt that it has seen."""
     is_home: bool = False
     """Whether it was taken as the home of a prompt that nobody has seen."""
@@ -70,8 +70,8 @@ class LeastWork(Policy):
             for at, wait in enumerate(waits)
         )
         place = found.place
-        said = f"has seen {found.depth} of {len(demand.blocks)} blocks"
-        if not found.depth:
+        said = self._seen.say(place, demand)
+        if not found.depth and not said.startswith("cached"):
             said = "home of a prompt that nobody has seen" if found.is_home else "has not seen it"
         work = self._work(place)
         return Choice(place, f"{said}, {work} tokens of work before it", scores)

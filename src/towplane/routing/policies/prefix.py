@@ -44,7 +44,7 @@ class PrefixPolicy(Policy):
         place, why = self._find(demand, barred, turn)
         depths = self._seen.depths(demand)
         scores = tuple(
-            None if at in barred else depth / max(len(demand.blocks), 1)
+            None if at in barred else min(depth / max(len(demand.blocks), 1), 1.0)
             for at, depth in enumerate(depths)
         )
         said = f"{why}; {self._roster.in_flight[place]} in flight"
@@ -70,5 +70,5 @@ class PrefixPolicy(Policy):
             if depth < spec.threshold * len(blocks):
                 break
             found = places[lowest([loads[place] for place in places], (), turn)]
-            return found, f"has seen {depth} of {len(blocks)} blocks"
+            return found, self._seen.say(found, demand)
         return lowest(loads, barred, turn), "nobody has seen it"

@@ -125,7 +125,8 @@ class Scored(Policy):
         places, depths = self._shortlist(demand, but_parked(roster, barred), turn)
         even = self._all_busy / len(roster) + 1.0
         on_idle, on_queue, on_kv = spec.in_flight, spec.queue, spec.kv
-        on_depth = spec.prefix / (len(demand.blocks) or 1)
+        blocks = len(demand.blocks) or 1
+        on_depth = spec.prefix / (blocks if demand.cached is None else blocks + 0.5)
         if not self._hears:
             on_idle = (on_idle + on_queue + on_kv) * even
             scores = [
@@ -145,7 +146,7 @@ class Scored(Policy):
         return places, [sum(each) for each in zip(scores, *more, strict=True)]
 
     def _judge(
-        self, places: list[int], depths: list[int], even: float, on_depth: float, now: float
+        self, places: list[int], depths: list[float], even: float, on_depth: float, now: float
     ) -> list[float]:
         """The weighted sums where engines speak."""
         busy, own, busy_until = self._busy, self._own, self._busy_until
@@ -181,16 +182,16 @@ class Scored(Policy):
 
     def _shortlist(
         self, demand: Demand, barred: Collection[int], turn: int
-    ) -> tuple[list[int], list[int]]:
+    ) -> tuple[list[int], list[float]]:
         """Places, and how many blocks of the prompt each has seen."""
         roster, seen = self._roster, self._seen
         count = len(roster) - len(barred)
         if count <= _ALL:
             places = [place for place in range(len(roster)) if place not in barred]
             return places, seen.depths_of(demand, places)
-        found: dict[int, int] = {}
-        levels: list[tuple[int, int]] = []
-        if demand.blocks:
+        found: dict[int, float] = {}
+        levels: list[tuple[float, int]] = []
+        if demand.blocks or demand.cached is not None:
             for depth, mask in seen.masks(demand, barred):
                 levels.append((depth, mask))
                 for place in self._least_busy(seen.places_in(mask), turn, _HOLDERS - len(found)):
@@ -204,7 +205,7 @@ class Scored(Policy):
             others += self._runners(demand.adapter, barred)
         for place in others:
             if place not in found:
-                found[place] = next((n for n, mask in levels if seen.has(mask, place)), 0)
+                found[place] = next((n for n, mask in levels if seen.has(mask, place)), 0.0)
         return [*found], [*found.values()]
 
     def _idlest(self, odd: int, barred: Collection[int], turn: int) -> int:
@@ -269,9 +270,8 @@ class Scored(Policy):
     def _say(self, place: int, demand: Demand, now: float) -> str:
         """In words, what spoke for it."""
         words = []
-        if demand.blocks:
-            (depth,) = self._seen.depths_of(demand, [place])
-            words.append(f"has seen {depth} of {len(demand.blocks)} blocks")
+        if demand.blocks or demand.cached is not None:
+            words.append(self._seen.say(place, demand))
         said = self._roster.loads[place].known(now)
         if said is not None and said.waiting is not None:
             words.append(f"{said.waiting} waiting")

@@ -1,13 +1,18 @@
 """What the targets of a roster have seen of prompts, by place.
 
 The table of blocks (`routing.prefixes`) names targets by bits, which stay when places change; here
-is what turns one into the other.
+is what turns one into the other. What engines say themselves that they keep (`Demand.cached`) goes
+before it: the table is asked only of targets of which that is not known, or not all of it, or not
+for the whole prompt. All depths are in blocks of the table, and may be broken numbers.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from heapq import merge
 from itertools import compress
+from operator import itemgetter
 
 from towplane.routing.demand import Demand
+from towplane.routing.kv_index import Cached
 from towplane.routing.prefixes import Prefixes
 from towplane.routing.roster import Roster
 from towplane.routing.spec import Prefix
@@ -21,6 +26,10 @@ _TRUTH = bytes(int(byte == ord("1")) for byte in range(256))
 _TOKENS = 0.25
 """Of a byte of text: what a token is where nobody counted."""
 
+_LAST = 64
+"""Tokens at the end of what was looked at that may be no whole block; engines' are smaller."""
+_TRANSLATED = 1024
+
 
 class SeenPrompts:
     """The table for one roster."""
@@ -30,6 +39,12 @@ class SeenPrompts:
         self._spec = spec
         most = min(spec.per_target * len(roster), spec.blocks)
         self._prefixes = Prefixes(roster.names, 3 * most // 2)  # what is forgotten counts there too
+        self._seating = -1
+        """Of the engines' bits that are translated,"""
+        self._by_cache: dict[int, int] = {}
+        """each by itself,"""
+        self._translated: dict[int, int] = {}
+        """and together."""
         self._seat()
 
     def adopt(self, old: "SeenPrompts") -> None:
@@ -37,19 +52,17 @@ class SeenPrompts:
         self._prefixes.adopt(old._prefixes, self._roster.names)
         self._seat()
 
-    def levels(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[int, list[int]]]:
+    def levels(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[float, list[int]]]:
         """How many leading blocks somebody has, and who: the most first, each time more of them."""
-        if not demand.blocks:
-            return
         for depth, mask in self.masks(demand, barred):
             yield depth, self.places_in(mask)
 
-    def masks(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[int, int]]:
+    def masks(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[float, int]]:
         """The same, as numbers whose bits `has` and `places_in` understand."""
         among = self._all
         for place in barred:
             among &= ~self._masks[place]
-        return self._prefixes.levels(demand.blocks, among)
+        return self._levels(demand, among)
 
     def has(self, mask: int, place: int) -> bool:
         """Whether this place is among them."""
@@ -70,12 +83,24 @@ class SeenPrompts:
     def note(self, place: int, demand: Demand) -> int:
         """The prompt goes there; how many of its tokens must be computed."""
         blocks = demand.blocks
-        bit = self._bits[place]
-        depth = self._prefixes.depth_of(blocks, bit) if blocks else 0
-        self._prefixes.note(blocks, bit)
+        (depth,) = self.depths_of(demand, (place,))
+        self._prefixes.note(blocks, self._bits[place])
         return round(self.left(demand, depth))
 
-    def left(self, demand: Demand, depth: int) -> float:
+    def say(self, place: int, demand: Demand) -> str:
+        """In words, how much of the prompt it has seen, and who says so."""
+        bit = self._roster.loads[place].cache_bit
+        cached = demand.cached
+        (depth,) = self.depths_of(demand, (place,))
+        if cached is None or bit is None or cached.seating != self._seating:
+            return f"has seen {depth:.0f} of {len(demand.blocks)} blocks"
+        kept = cached.of(bit)
+        if depth > self._as_blocks(demand, cached, kept):
+            return f"has seen {depth:.0f} of {len(demand.blocks)} blocks"
+        about = "" if cached.looked == cached.tokens else "about "
+        return f"cached: {kept:,} of {about}{cached.tokens:,} tokens by its own events"
+
+    def left(self, demand: Demand, depth: float) -> float:
         """Tokens of a prompt after so many of its blocks."""
         tokens = demand.tokens
         if not depth:
@@ -83,26 +108,62 @@ class SeenPrompts:
         # What follows the last whole block is half a block long in the mean.
         return max(0.0, tokens - depth * tokens / (len(demand.blocks) + 0.5))
 
-    def depths(self, demand: Demand) -> list[int]:
+    def depths(self, demand: Demand) -> list[float]:
         """How many leading blocks each has."""
-        depths = [0] * len(self._roster)
+        depths = [0.0] * len(self._roster)
         for depth, places in self.levels(demand, ()):
             for place in places:
                 depths[place] = depths[place] or depth
         return depths
 
-    def depths_of(self, demand: Demand, places: Collection[int]) -> list[int]:
+    def depths_of(self, demand: Demand, places: Collection[int]) -> list[float]:
         """How many leading blocks each of these has."""
-        if not demand.blocks:
-            return [0] * len(places)
+        if not demand.blocks and demand.cached is None:
+            return [0.0] * len(places)
         masks = [self._masks[place] for place in places]
         left = sum(masks)
-        depths = dict.fromkeys(masks, 0)
-        for depth, mask in self._prefixes.levels(demand.blocks, left):
+        depths = dict.fromkeys(masks, 0.0)
+        for depth, mask in self._levels(demand, left):
             for one in masks:
                 if mask & one and not depths[one]:
                     depths[one] = depth
         return [depths[mask] for mask in masks]
+
+    def _levels(self, demand: Demand, among: int) -> Iterator[tuple[float, int]]:
+        cached = demand.cached
+        if cached is None:
+            return self._prefixes.levels(demand.blocks, among)
+        told = [
+            (self._as_blocks(demand, cached, tokens), self._translate(mask, cached.seating) & among)
+            for tokens, mask in cached.levels
+        ]
+        known = self._translate(cached.known, cached.seating)
+        if cached.looked < cached.tokens and cached.levels:
+            tokens, mask = cached.levels[0]
+            if tokens > cached.looked - _LAST:  # it has all that was looked at, and perhaps more
+                known &= ~self._translate(mask, cached.seating)
+        return _merge(told, self._prefixes.levels(demand.blocks, among & ~known))
+
+    def _as_blocks(self, demand: Demand, cached: Cached, tokens: int) -> float:
+        return tokens / cached.tokens * (len(demand.blocks) + 0.5)
+
+    def _translate(self, mask: int, seating: int) -> int:
+        """Engines' bits as those of the table; remembered, as many prompts begin alike."""
+        if seating != self._seating:
+            self._seating = seating
+            self._translated.clear()
+            self._by_cache = {
+                1 << load.cache_bit: self._masks[place]
+                for place, load in enumerate(self._roster.loads)
+                if load.cache_bit is not None
+            }
+        found = self._translated.get(mask)
+        if found is None:
+            if len(self._translated) >= _TRANSLATED:
+                self._translated.clear()
+            found = sum(here for there, here in self._by_cache.items() if mask & there)
+            self._translated[mask] = found
+        return found
 
     def _seat(self) -> None:
         roster, bits = self._roster, self._prefixes.bits
@@ -111,3 +172,16 @@ class SeenPrompts:
         self._all = sum(self._masks)
         self._places = [roster.places.get(name, -1) for name in self._prefixes.names]
         """By bit."""
+        self._seating = -1
+        self._translated.clear()
+
+
+def _merge(
+    told: Iterable[tuple[float, int]], seen: Iterator[tuple[float, int]]
+) -> Iterator[tuple[float, int]]:
+    """Two ways to know, the deepest first, each time with somebody more."""
+    found = 0
+    for depth, mask in merge(told, seen, key=itemgetter(0), reverse=True):
+        if mask & ~found:
+            found |= mask
+            yield depth, found
