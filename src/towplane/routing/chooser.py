@@ -32,7 +32,7 @@ class Pick(NamedTuple):
 class Chooser:
     """How one route chooses, in one worker."""
 
-    __slots__ = ("_narrowings", "_only", "_policies", "rosters", "turn", "wants")
+    __slots__ = ("_all", "_narrowings", "_only", "_policies", "rosters", "turn", "wants")
 
     def __init__(self, spec: RouteSpec, rosters: Sequence[Roster], *, turn: int = -1) -> None:
         self.rosters = tuple(rosters)
@@ -41,6 +41,11 @@ class Chooser:
         narrowings = self._narrowings = narrowings_of(spec)
         self.wants: frozenset[Want] = make.wants.union(*(one.wants for one in narrowings))
         """What of a demand must be found out for this route."""
+        self._all = [
+            [Pick(number, place, len(roster) - 1) for place in range(len(roster))]
+            for number, roster in enumerate(rosters)
+        ]
+        """By group and place: the choice among all of a group, made once."""
         self._only = Pick(0, 0, 0) if rosters and len(rosters[0]) == 1 else None
         """The choice where there is none: the first group has one target."""
         self.turn = turn
@@ -73,7 +78,7 @@ class Chooser:
             return only
         found = self.look(demand, tried, now, self.turn + 1, closed)
         if found is not None:
-            self.turn += self.takes_turn(found, tried)
+            self.turn += 1 if found.rivals else self.takes_turn(found, tried)
         return found
 
     def takes_turn(self, pick: Pick, tried: Sequence[str]) -> bool:
@@ -92,11 +97,13 @@ class Chooser:
         for number, roster in enumerate(self.rosters):
             if number in closed:
                 continue
-            barred = self._barred(roster, demand, tried, now)
+            barred: Collection[int] = _NONE
+            if self._narrowings or tried or roster.suspects:  # a fleet that is well is not asked
+                barred = self._barred(roster, demand, tried, now)
             rivals = len(roster) - len(barred) - 1
             if rivals > 0:
                 place = self._policies[number].choose(demand, barred, turn, now)
-                return Pick(number, place, rivals)
+                return Pick(number, place, rivals) if barred else self._all[number][place]
             if rivals == 0:
                 place = next(at for at in range(len(roster)) if at not in barred)
                 return Pick(number, place, 0)

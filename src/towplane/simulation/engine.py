@@ -165,7 +165,14 @@ class Engine:
             steps, self._chunks, extra_s = self._chunk(count)
         elif count:
             self._chunks = _NOTHING
-            steps = self._most_steps(count, room)
+            finishing = self._finishing  # as `_most_steps`, which is called too often to be called
+            step, _, work = finishing[0]
+            while work.finish != step:
+                heappop(finishing)
+                step, _, work = finishing[0]
+            steps = step - self._steps
+            if steps * count > room:
+                steps = max(1, room // count)
         else:
             self._chunks = _NOTHING
             self._phase = 0
@@ -266,6 +273,12 @@ class Engine:
         budget = max(1, figures.batched - count)
         head = prefilling[0]
         steps = 1
+        if len(prefilling) == 1 and head.left <= budget:  # the usual case
+            take = head.left
+            self.prefilled += take
+            before = head.tokens + head.made - take
+            token_s = figures.token_s + figures.attend_s * (before + take / 2)
+            return 1, [(head, take)], take * token_s
         chunks: list[tuple[Work, int]]
         if head.left > budget:  # nobody else fits beside it
             steps = head.left // budget
@@ -350,10 +363,19 @@ class Engine:
 
     def _finish(self, work: Work, now: float) -> None:
         """Its answer is whole."""
-        self._leave(work)
+        del self._running[work]  # as `_leave`
+        cache = self.cache
+        more = self._steps - work.joined
+        self._context -= work.tokens + work.made + more
+        cache.used -= work.private + more
+        work.finish = -1
+        work.stage = OVER
+        if work.held:
+            cache.release(work.held)
+            work.held = ()
         arrival = work.arrival
         if arrival.grown:
-            self.cache.keep(arrival.grown[len(arrival.blocks) :])
+            cache.keep(arrival.grown[len(arrival.blocks) :])
         self._sink.answered(work, now)
 
     def _leave(self, work: Work) -> None:

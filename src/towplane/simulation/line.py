@@ -160,7 +160,10 @@ class Line:
         if pick is None:
             self._turn_away(request, now, "refused", 1.0)
         else:
-            self._attempt(request, pick, "fallback" if pick.group else "first", now)
+            group, place, _ = pick
+            queued = self.chooser.began(group, place, demand, now) if self._wants else 0
+            cause = "fallback" if group else "first"
+            self._send(request, self.groups[group][place], cause, now, queued)
         return request
 
     def give_up(self, request: Request) -> None:
