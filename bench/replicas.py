@@ -92,9 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/replicas.py", description="Policies for real.")
     parser.add_argument("--replicas", type=int, default=4)
     parser.add_argument("--users", default="2,4,8")
-    parser.add_argument(
-        "--policies", default="random,round-robin,least-in-flight,chwbl,least-work"
-    )
+    parser.add_argument("--policies", default="random,round-robin,least-in-flight,chwbl,least-work")
     parser.add_argument("--conversations", type=int, default=4)
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--opening", type=int, default=150)
