@@ -3,8 +3,9 @@
 It works in steps. In each, every running sequence gets a token, and up to `batched` tokens less
 those are prefilled, first come first served. Nothing happens per token: between two changes of the
 batch all steps are alike, so one event stands for the phase (`_plan` makes it, `_wake` ends it).
-A newcomer joins at the next step's boundary. Follows vLLM V1's scheduler: a prompt is taken in when
-its whole KV fits, and when KV runs out the newest sequence is interrupted and computed anew later.
+A newcomer joins at the next step's boundary. Follows vLLM V1's scheduler, or V0's where prompts are
+computed `apart`: a prompt is taken in when its whole KV fits, and when KV runs out the newest
+sequence is interrupted and computed anew later.
 
 What it leaves out: within a phase the step takes as long as at its beginning, although contexts
 grow; KV is counted in tokens and not in blocks of 16. The laws: every work that is offered ends
@@ -187,6 +188,8 @@ class Engine:
         self._phase = steps
         self._at = now
         takes_s = steps * step_s + extra_s
+        if figures.apart and self._chunks:  # nobody decodes meanwhile
+            takes_s = max(figures.step_s * self.slow, extra_s)
         self.busy_s += takes_s
         self._version = version = self._version + 1
         self._agenda.at(now + takes_s, self._awake, version)
@@ -195,7 +198,7 @@ class Engine:
         """A phase is over."""
         if version != self._version:
             return
-        steps = self._phase
+        steps = 0 if self._chunks and self.figures.apart else self._phase
         self._steps = at = self._steps + steps
         grown = len(self._running) * steps
         self.cache.used += grown

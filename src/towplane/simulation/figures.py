@@ -34,6 +34,9 @@ class EngineFigures:
     """`--max-num-batched-tokens`: prefilled and decoded in one step."""
     queued: int = 0
     """`--max-num-queued-reqs`: 503 above; 0: without limit, as vLLM is by default."""
+    apart: bool = False
+    """Prompts are computed in steps of their own, before more is decoded, as vLLM V0 does without
+    chunked prefill; such a step takes `step_s` or more. Otherwise both share steps (V1)."""
     overhead_s: float = 0.0
     """Between the gateway and the first step: HTTP, tokenisation."""
     origin: str = ""
@@ -59,14 +62,16 @@ FIGURES: dict[str, EngineFigures] = {
         kv_tokens=140_000,  # computed: 40 GB · 0.92 less 16.1 GB and 2.5 GB
         sequences=256, batched=2048, overhead_s=3e-3, origin="vLLM 0.23 on A100-40GB",
     ),
-    # FP8 weights (8.0 GB) on L4: 300 GB/s at 85 %: 31 ms a step; 242 TFLOPS (FP8) at 50 %: 133 µs a
-    # token; KV in bf16: 131,072 B at 255 GB/s. KubeAI (docs/benchmarks/prefix-aware-load-
-    # balancing.md) saw 67,333 tok/s, cached prompt included, and 80 ms between tokens on eight L4.
+    # vLLM 0.7 (V0) on L4, FP8 weights, KV in bf16, as KubeAI ran it (substratusai/kubeai,
+    # benchmarks/multi-turn-chat-go/runs/llama-3.1-8x-l4/run.ipynb). Computed: 9.1 GB at 300 GB/s:
+    # 31 ms a step; 242 TFLOPS (FP8) at 50 %: 133 µs a token; 131,072 B of KV at 255 GB/s: 510 ns.
+    # Fitted: 460 µs a sequence (V0 schedules and samples in Python), to the ITL of PrefixHash
+    # alone, 72, 101, 151 ms at 300, 600, 1200 threads; what other policies do is not fitted to.
     "llama-3.1-8b@l4": EngineFigures(
-        step_s=31e-3, seq_s=40e-6, kv_s=510e-9, token_s=133e-6, attend_s=4e-9,
-        kv_tokens=88_000,  # computed: 24 GB · 0.92 less 8.5 GB and 2 GB
-        sequences=256, batched=2048, overhead_s=5e-3,
-        origin="computed from the L4's figures; checked against KubeAI's benchmark",
+        step_s=31e-3, seq_s=460e-6, kv_s=510e-9, token_s=133e-6, attend_s=4e-9,
+        # computed: 22.05 GiB · 0.90 less 8.5 of weights and 2.0 for a step of 16,384 tokens
+        kv_tokens=76_000, sequences=256, batched=16_384, apart=True, overhead_s=5e-3,
+        origin="computed from the L4's figures; time per sequence from KubeAI's benchmark",
     ),
     # vLLM 0.12, bf16, TP2, 4096/512 (InferenceX): TPOT ms c8 19.14, c16 24.60, c32 35.75, c64 61.0;
     # c128 has TTFT 33 s and 64.3 ms: KV is full. 13.5 ms + 0.7 ms per user: 8·73 µs prefill (45 %

@@ -166,7 +166,7 @@ def _poisson(spec: PoissonSpec, scenario: Scenario, seed: int) -> Iterator[Arriv
 def _conversations(spec: UsersSpec) -> Conversations:
     return Conversations(
         spec.turns, _lengths(spec.first), _lengths(spec.message), _lengths(spec.answer),
-        spec.system, spec.most,
+        spec.system, spec.most, spec.least,
     )  # fmt: skip
 
 

@@ -74,6 +74,8 @@ class EngineModel(Section, frozen=True, kw_only=True):
     """Tokens in one step."""
     queued: Count | None = None
     """Requests that may wait in the engine before it answers 503; 0: any number."""
+    apart: bool | None = None
+    """Whether prompts are computed in steps of their own (vLLM V0)."""
     price: PriceModel | None = None
     """What its tokens cost; absent: as the document says, if it does."""
     hourly: Money | None = None
@@ -165,6 +167,8 @@ class UsersSpec(Section, frozen=True, kw_only=True):
     """In which time they begin, one after the other."""
     turns: Number = 8.0
     """Mean turns of a conversation."""
+    least: AtLeastOne = 1
+    """Turns that every conversation has."""
     first: LengthsSpec = LengthsSpec(mean=220)
     """Tokens of the first message."""
     message: LengthsSpec = LengthsSpec(mean=80)
@@ -302,6 +306,11 @@ def _findings(scenario: Scenario) -> Iterator[Finding]:
         yield Finding(
             place=("arrivals",), what="not one kind of arrivals",
             expected="exactly one of poisson, users, trace",
+        )  # fmt: skip
+    if arrivals.users is not None and arrivals.users.turns < arrivals.users.least:
+        yield Finding(
+            place=("arrivals", "users", "least"), what="more than the mean",
+            expected=f"at most turns, {arrivals.users.turns:g}",
         )  # fmt: skip
     for name, engine in scenario.engines.items():
         yield from check_known(

@@ -9,7 +9,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, count
 from math import exp, log
 from random import Random
 from statistics import NormalDist
@@ -20,6 +20,7 @@ __all__ = ["Burst", "Conversations", "Lengths", "Prefixes", "conversation", "mix
 
 SLICES = 4096
 _WIDTH = 1 << 64
+_REST = Arrival(0.0, 0, 0)[7:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Conversations:
     """Threads of turns, each of which has all before it as its prefix."""
 
     turns: float = 8.0
-    """Mean number, geometric."""
+    """Mean number; those above `least` are geometric."""
     first: Lengths = Lengths(220)
     """Tokens of the first message."""
     message: Lengths = Lengths(80)
@@ -75,6 +76,8 @@ class Conversations:
     """Tokens of a system prompt that all share."""
     most: int = 8192
     """A thread ends before its context is longer."""
+    least: int = 1
+    """Turns that every thread has, unless it grows too long."""
 
 
 def poisson(
@@ -91,7 +94,7 @@ def poisson(
 ) -> Iterator[Arrival]:
     """Independent requests: exponential gaps at `rate` per second, times the bursts."""
     now = 0.0
-    random = rng.random
+    random, new = rng.random, tuple.__new__
     prompts, answers = prompt.table(), answer.table()
     names = [f"tenant-{number}" for number in range(len(tenants))]
     tenant = names[0]
@@ -114,15 +117,10 @@ def poisson(
             prefix = mixed(group + 1)
             shared = prefixes.tokens
             blocks = tuple(range((group + 1) << 32, ((group + 1) << 32) + shared // block))
-        yield Arrival(
-            now,
-            shared + prompts[int(random() * SLICES)],
-            answers[int(random() * SLICES)],
-            tenant,
-            0,
-            prefix,
-            blocks,
-        )
+        tokens = shared + prompts[int(random() * SLICES)]
+        output = answers[int(random() * SLICES)]
+        # As `Arrival(...)`, in half its time.
+        yield new(Arrival, (now, tokens, output, tenant, 0, prefix, blocks, *_REST))
 
 
 def conversation(
@@ -143,7 +141,7 @@ def conversation(
         base = own >> 2 << 14  # room for 16,384 blocks below it
         context = shape.system
         tokens = firsts[int(random() * SLICES)]
-        while True:
+        for turn in count(1):
             output = answers[int(random() * SLICES)]
             prompt = context + tokens
             if prompt + output > shape.most:
@@ -153,7 +151,7 @@ def conversation(
                 0.0, prompt, output, tenant, own, own,
                 _laid(system, base, prompt // block), _laid(system, base, context // block),
             )  # fmt: skip
-            if random() * shape.turns < 1:
+            if turn >= shape.least and random() * (shape.turns - shape.least + 1) < 1:
                 break
             tokens = messages[int(random() * SLICES)]
 
