@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from towplane.document.check_credentials import check_credentials
 from towplane.document.check_discover import check_discover
+from towplane.document.check_signals import check_signals
 from towplane.document.finding import Finding, say_name
 from towplane.document.plane import Plane
 from towplane.document.problems import Place, find_nearest
@@ -45,6 +46,7 @@ def check_providers(plane: Plane) -> Iterator[Finding]:
             yield from _check_spillover(place, provider, models)
         if isinstance(provider, OpenAICompatibleSpec):
             yield from check_discover(place, provider)
+            yield from check_signals(place, provider)
 
 
 def _check_egress(place: Place, provider: ProviderSpec) -> Iterator[Finding]:

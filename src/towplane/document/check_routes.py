@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from towplane.document.check_capacity import check_capacity
 from towplane.document.check_complexity import check_complexity
 from towplane.document.check_policies import check_policy
+from towplane.document.check_signals import check_tokenizer
 from towplane.document.check_splits import check_mirror, check_split
 from towplane.document.finding import Finding, check_known, say_name
 from towplane.document.plane import Plane
@@ -52,6 +53,7 @@ def check_route(plane: Plane, name: str, route: RouteSpec) -> Iterator[Finding]:
     yield from check_capacity(place, route)
     yield from check_complexity(place, route)
     yield from check_policy(place, route)
+    yield from check_tokenizer(plane, place, route)
     yield from check_split(place, route)
     if route.mirror is not None:
         yield from check_mirror(plane, name, place, route.mirror)

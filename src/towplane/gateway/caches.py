@@ -68,7 +68,7 @@ class Caches:
         if name in targets:
             targets[name].load.cache_bit = bit
 
-    def look_up(self, ask: Ask, spec: RouteSpec) -> Cached | None:
+    def look_up(self, ask: Ask, spec: RouteSpec, now: float) -> Cached | None:
         """Who keeps how much of this prompt; None: nobody says it, or nobody can tell."""
         if spec.prefix.tokenizer is None or not self._index.bits:
             return None
@@ -77,7 +77,7 @@ class Caches:
         if found is None:
             return None
         tokens = found.tokens if found.is_all else max(ask.input_estimate, found.tokens)
-        return self._index.find(found.ids, tokens, spec.adapter or "")
+        return self._index.find(found.ids, tokens, spec.adapter or "", now)
 
     def _load(self, file: str) -> None:
         try:

@@ -34,7 +34,9 @@ def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
         output=x.output_limit,
         request=x.id,
         score=x.route.score(x.ask, x.hall.now()) if "score" in wants else 0.0,
-        cached=x.hall.caches.look_up(x.ask, x.route.info.spec) if "blocks" in wants else None,
+        cached=x.hall.caches.look_up(x.ask, x.route.info.spec, x.hall.now())
+        if "blocks" in wants
+        else None,
     )
 
 

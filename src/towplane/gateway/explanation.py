@@ -63,7 +63,7 @@ def _suppose(question: Explain, route: "RouteState", now: float, caches: Caches)
     spec, wants = route.info.spec, route.chooser.wants
     score = route.score(ask, now) if "score" in wants else nan
     output = ask.output_limit or 0
-    cached = caches.look_up(ask, spec) if "blocks" in wants else None
+    cached = caches.look_up(ask, spec, now) if "blocks" in wants else None
     return make_demand(ask, spec, wants, question.tenant, output=output, score=score, cached=cached)
 
 

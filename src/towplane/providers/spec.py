@@ -243,7 +243,7 @@ class EngineSignals(Section, frozen=True, kw_only=True):
     topic: str = ""
     """Only events of topics that begin so are read."""
     blocks: AtLeastOne = 100_000
-    """Blocks that are remembered of its cache: some 150 bytes each in every worker, and 250 in the
+    """Blocks that are remembered of its cache: about 100 bytes each in every worker, and 200 in the
     plane process."""
 
 

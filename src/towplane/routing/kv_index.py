@@ -34,6 +34,8 @@ class Cached(NamedTuple):
     """Leading tokens that were looked at."""
     seating: int
     """Changes whenever a bit means another engine."""
+    at: float
+    """When it was looked up."""
 
     def of(self, bit: int) -> int:
         """Tokens that one engine keeps."""
@@ -98,7 +100,7 @@ class KvIndex:
             else:
                 del self._holders[key]
 
-    def find(self, ids: bytes, tokens: int, adapter: str = "") -> Cached:
+    def find(self, ids: bytes, tokens: int, adapter: str = "", now: float = 0.0) -> Cached:
         """Who keeps how much of a prompt of so many tokens, of which these are the first."""
         found: dict[int, int] = {}
         for size, among in self._sizes.items():
@@ -106,7 +108,7 @@ class KvIndex:
                 found[depth] = found.get(depth, 0) | mask
         levels = tuple(sorted(found.items(), reverse=True))
         looked = len(ids) // _WIDTH
-        return Cached(levels, self._whole, max(tokens, looked), looked, self.seating)
+        return Cached(levels, self._whole, max(tokens, looked), looked, self.seating, now)
 
     def match(self, tokens: Sequence[int], size: int, adapter: str = "") -> dict[str, int]:
         """How many leading blocks of `size` tokens each engine keeps; those that keep some."""

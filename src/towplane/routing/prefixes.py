@@ -67,6 +67,19 @@ class Prefixes:
             if not have & mask:
                 young[block] = have | mask
 
+    def note_once(self, blocks: Sequence[int], bit: int) -> None:
+        """The same, but what is remembered of it grows no younger by that."""
+        room = self._blocks.make_room(len(blocks))
+        young, old, mask = self._blocks.young, self._blocks.old, 1 << bit
+        for block in blocks[:room]:
+            have = young.get(block, 0)
+            if not (have | old.get(block, 0)) & mask:
+                young[block] = have | mask
+
+    def turn(self) -> None:
+        """Forget the older half."""
+        self._blocks.turn()
+
     def levels(self, blocks: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
         """Leading blocks and who of `among` has that many: deepest first, each time somebody more
         has them, ending with those that have one."""

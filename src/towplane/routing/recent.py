@@ -50,9 +50,13 @@ class Recent(Generic[V]):
         for _ in range(min(len(gone), 2 * count)):
             gone.popitem()
         if len(self.young) + count > self._size:
-            self._gone, self.old, self.young = self.old, self.young, {}
-            self.turns += 1
+            self.turn()
         return count
+
+    def turn(self) -> None:
+        """Forget the old generation."""
+        self._gone, self.old, self.young = self.old, self.young, {}
+        self.turns += 1
 
     def adopt(self, old: "Recent[V]") -> None:
         """Go on with what another one remembers, as far as this one's bound allows."""

@@ -108,9 +108,9 @@ class Prefix(Section, frozen=True, kw_only=True):
     """The model's `tokenizer.json`; its chat template is taken from `chat_template.jinja` or
     `tokenizer_config.json` beside it. With it prompts are looked up in what engines say that they
     keep (`signals.events`); absent, or where that cannot be done, in what was sent to them."""
-    characters: AtLeastOne = 4000
-    """With `tokenizer`: so much of a prompt may be cut into tokens for each request, about 0.4 ms
-    for 1,000; what was cut before is remembered and does not count."""
+    characters: AtLeastOne = 2500
+    """With `tokenizer`: so much of a prompt may be newly cut into tokens for each request, 0.4 to
+    0.7 ms for 1,000; what was cut before is remembered and does not count."""
     trust: Share = 0.25
     """With `least-work`: how much of a prompt that no target is known to have is counted as cached
     by the one where all gateways would send it first."""

@@ -41,9 +41,9 @@ def removed(hashes: list[int | bytes], *, medium: str | None = "GPU") -> Any:
 
 
 class Publisher:
-    """One engine's sockets, on free ports of loopback; used as a context."""
+    """One engine's sockets, on free ports of loopback or those of another; used as a context."""
 
-    def __init__(self, keeps: int = 10_000) -> None:
+    def __init__(self, keeps: int = 10_000, instead_of: "Publisher | None" = None) -> None:
         import zmq
 
         self._zmq = zmq
@@ -51,8 +51,13 @@ class Publisher:
         self._pub = self._context.socket(zmq.XPUB)
         """XPUB, so that a test can wait for its subscriber."""
         self._router = self._context.socket(zmq.ROUTER)
-        self.address = f"tcp://127.0.0.1:{self._pub.bind_to_random_port('tcp://127.0.0.1')}"
-        self.replay = f"tcp://127.0.0.1:{self._router.bind_to_random_port('tcp://127.0.0.1')}"
+        if instead_of is None:
+            self.address = f"tcp://127.0.0.1:{self._pub.bind_to_random_port('tcp://127.0.0.1')}"
+            self.replay = f"tcp://127.0.0.1:{self._router.bind_to_random_port('tcp://127.0.0.1')}"
+        else:
+            self.address, self.replay = instead_of.address, instead_of.replay
+            self._pub.bind(self.address)
+            self._router.bind(self.replay)
         self._kept: deque[tuple[int, bytes]] = deque(maxlen=keeps)
         self.next = 0
         self._ends = threading.Event()

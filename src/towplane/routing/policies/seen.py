@@ -3,12 +3,15 @@
 The table of blocks (`routing.prefixes`) names targets by bits, which stay when places change; here
 is what turns one into the other. What engines say themselves that they keep (`Demand.cached`) goes
 before it: the table is asked only of targets of which that is not known, or not all of it, or not
-for the whole prompt. All depths are in blocks of the table, and may be broken numbers.
+for the whole prompt. What was sent in the last seconds counts for those, too: their engines may not
+have computed it yet, and a burst of like prompts would go to as many of them. All depths are in
+blocks of the table, and may be broken numbers.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from itertools import compress
+from math import inf
 from operator import itemgetter
 
 from towplane.routing.demand import Demand
@@ -26,6 +29,10 @@ _TRUTH = bytes(int(byte == ord("1")) for byte in range(256))
 _TOKENS = 0.25
 """Of a byte of text: what a token is where nobody counted."""
 
+_LATELY_S = 1.0
+"""What was sent is believed for one to three times as long, whatever the engine says."""
+_LATELY = 3 * 16_384
+"""Blocks that are remembered of it."""
 _LAST = 64
 """Tokens at the end of what was looked at that may be no whole block; engines' are smaller."""
 _TRANSLATED = 1024
@@ -45,6 +52,8 @@ class SeenPrompts:
         """each by itself,"""
         self._translated: dict[int, int] = {}
         """and together."""
+        self._turned_at = -inf
+        """When the older half of what was sent lately was forgotten."""
         self._seat()
 
     def adopt(self, old: "SeenPrompts") -> None:
@@ -85,6 +94,8 @@ class SeenPrompts:
         blocks = demand.blocks
         (depth,) = self.depths_of(demand, (place,))
         self._prefixes.note(blocks, self._bits[place])
+        if demand.cached is not None:
+            self._note_lately(blocks, place, demand.cached.at)
         return round(self.left(demand, depth))
 
     def say(self, place: int, demand: Demand) -> str:
@@ -96,7 +107,7 @@ class SeenPrompts:
             return f"has seen {depth:.0f} of {len(demand.blocks)} blocks"
         kept = cached.of(bit)
         if depth > self._as_blocks(demand, cached, kept):
-            return f"has seen {depth:.0f} of {len(demand.blocks)} blocks"
+            return f"was sent {depth:.0f} of {len(demand.blocks)} blocks"
         about = "" if cached.looked == cached.tokens else "about "
         return f"cached: {kept:,} of {about}{cached.tokens:,} tokens by its own events"
 
@@ -142,7 +153,22 @@ class SeenPrompts:
             tokens, mask = cached.levels[0]
             if tokens > cached.looked - _LAST:  # it has all that was looked at, and perhaps more
                 known &= ~self._translate(mask, cached.seating)
+        if cached.at < self._turned_at + 2 * _LATELY_S:
+            told = list(_merge(told, self._lately.levels(demand.blocks, among & known)))
         return _merge(told, self._prefixes.levels(demand.blocks, among & ~known))
+
+    def _note_lately(self, blocks: tuple[int, ...], place: int, now: float) -> None:
+        lately, since = self._lately, now - self._turned_at
+        if since >= 2 * _LATELY_S:
+            lately.turn()
+            lately.turn()
+        # Before the old is forgotten: what is believed is not believed for longer because it is
+        # sent again, or what an engine has evicted would be for as long as requests come.
+        lately.note_once(blocks, self._bits[place])
+        if since >= _LATELY_S:
+            if since < 2 * _LATELY_S:
+                lately.turn()
+            self._turned_at = now
 
     def _as_blocks(self, demand: Demand, cached: Cached, tokens: int) -> float:
         return tokens / cached.tokens * (len(demand.blocks) + 0.5)
@@ -174,6 +200,8 @@ class SeenPrompts:
         """By bit."""
         self._seating = -1
         self._translated.clear()
+        self._lately = Prefixes((), _LATELY)
+        """What was sent in the last seconds, by the same bits."""
 
 
 def _merge(
