@@ -19,6 +19,7 @@ PATIENCE_S = 20.0
 CONVERSATIONS, TURNS = 20, 10
 MESSAGE = 1200
 """Characters of a turn: five blocks of the marks."""
+# So quick that a turn is computed before the next one comes, however quickly this machine asks.
 SCENARIO = """
 about: the day before, on engines of our own
 for: 120s
@@ -28,8 +29,8 @@ route:
   targets: [{engine: own}]
 model: fake
 engines:
-  own: {replicas: 4, step: 1ms, token_seconds: 0.00001, price: {input: 1 USD/Mtok,
-        cached_input: 0.1 USD/Mtok, output: 2 USD/Mtok}}
+  own: {replicas: 4, step: 1ms, token_seconds: 0.0000001, attend_seconds: 0, kv_tokens: 1000000,
+        price: {input: 1 USD/Mtok, cached_input: 0.1 USD/Mtok, output: 2 USD/Mtok}}
 arrivals: {poisson: {rate: 1/s}}
 """
 PRICES = {"from": "2020-01-01", "input": "1 USD/Mtok", "output": "2 USD/Mtok"}
