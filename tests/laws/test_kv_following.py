@@ -34,6 +34,8 @@ class Plane:
     def __init__(self) -> None:
         self.caches = Caches()
         self.told: list[Kept] = []
+        self.slow = asyncio.Event()
+        """Set when more than a second has passed."""
         self.followers: list[tuple[Follower, Callable[[], None]]] = []
         self.following = KvFollowing(self._tell, follow=self._follow, sleep=self._sleep)
 
@@ -66,8 +68,10 @@ class Plane:
         self.followers.append((follower, changed))
         await asyncio.Event().wait()
 
-    async def _sleep(self, _s: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(0)
+        if seconds > 1:
+            await self.slow.wait()
 
 
 def through_the_channel(message: Kept) -> Kept:
@@ -203,4 +207,20 @@ async def _play(script: list[Step]) -> None:
             await settle()
     await settle()
     assert {block for block in range(5) if plane.depth(*[block] * 4)} == kept
+    await plane.following.stop()
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_an_address_where_nobody_publishes_is_said(
+    is_heard: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    plane = Plane()
+    plane.following.hold([target()])
+    await settle()
+    if is_heard:
+        plane.followers[-1][1]()
+        await settle()
+    plane.slow.set()
+    await settle()
+    assert ("nobody publishes its cache events at tcp://a:5557" in caplog.text) is not is_heard
     await plane.following.stop()

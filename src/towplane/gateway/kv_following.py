@@ -28,6 +28,9 @@ _EVERY_S = 0.05
 _MOST = 4096
 """Blocks in one: about a millisecond in a worker."""
 
+_SILENT_S = 10.0
+"""After so long without a connection somebody should look at the address."""
+
 _log = logging.getLogger("towplane.gateway")
 
 Follow = Callable[[Follower, str, str | None, str, Callable[[], None]], Awaitable[None]]
@@ -108,11 +111,13 @@ class _Engine:
         self._told = (False, 0)
         """Whether it was told to be whole, and how many sizes."""
         self._news = asyncio.Event()
+        self._is_heard = False
         self._after = after
         self.follower = Follower(name, self, at.most)
         loop = asyncio.get_running_loop()
         start = partial(follow, self.follower, at.address, at.replay, at.topic, self._news.set)
-        self.tasks = [loop.create_task(self._listen(start)), loop.create_task(self._report())]
+        works = (self._listen(start), self._report(), self._doubt(at.address))
+        self.tasks = [loop.create_task(work) for work in works]
 
     def add(self, key: int, name: str) -> None:  # noqa: ARG002  # the index of one engine
         """It keeps this block."""
@@ -162,12 +167,18 @@ class _Engine:
         while True:
             await self._news.wait()
             self._news.clear()
+            self._is_heard = True
             now = (self.follower.is_whole, len(self.follower.sizes))
             while self._pending or now != self._told:
                 self._told = now
                 self._tell(self._next())
                 await self._sleep(_EVERY_S)
                 now = (self.follower.is_whole, len(self.follower.sizes))
+
+    async def _doubt(self, address: str) -> None:
+        await self._sleep(_SILENT_S)
+        if not self._is_heard:
+            _log.warning("%s: nobody publishes its cache events at %s yet", self._name, address)
 
     def _next(self) -> Kept:
         """What was not told yet, or the first part of it. An engine is whole only when all of it is

@@ -88,12 +88,12 @@ class TokenIds:
                 return self._read_chat(fields, characters)
             if ask.operation.name in ("completions", "embeddings"):
                 return self._read_text(fields, ask.operation.prompt, characters)
-        except (msgspec.DecodeError, UnicodeError, struct.error, KeyError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError, struct.error, KeyError):
             pass  # the target will say what is wrong with it
         return None
 
     def _read_chat(self, fields: dict[str, msgspec.Raw], characters: int) -> FirstIds | None:
-        if self._template is None or len(bytes(fields["messages"])) > _MOST_BYTES:
+        if self._template is None or memoryview(fields["messages"]).nbytes > _MOST_BYTES:
             return None
         is_framed = "add_special_tokens" in fields and _bool.decode(fields["add_special_tokens"])
         text = None if is_framed else self._template.render(fields)

@@ -92,10 +92,13 @@ class SeenPrompts:
     def note(self, place: int, demand: Demand) -> int:
         """The prompt goes there; how many of its tokens must be computed."""
         blocks = demand.blocks
-        (depth,) = self.depths_of(demand, (place,))
-        self._prefixes.note(blocks, self._bits[place])
+        bit, depth = self._bits[place], 0.0
         if demand.cached is not None:
+            (depth,) = self.depths_of(demand, (place,))
             self._note_lately(blocks, place, demand.cached.at)
+        elif blocks:
+            depth = self._prefixes.depth_of(blocks, bit)
+        self._prefixes.note(blocks, bit)
         return round(self.left(demand, depth))
 
     def say(self, place: int, demand: Demand) -> str:
