@@ -165,6 +165,7 @@ def test_an_operation_says_whether_special_tokens_stand_around(reader: TokenIds)
         ask("chat", messages=[{"role": "user", "content": "a"}], chat_template="x"),
         ask("chat", messages=[{"role": "user", "content": "a"}], add_special_tokens=True),
         ask("chat", messages=[{"role": "assistant", "content": "a", "reasoning_content": "b"}]),
+        ask("chat", messages=[{"role": "developer", "content": "a", "tools": [{}]}]),
         ask("chat", messages="a"),
     ],
 )

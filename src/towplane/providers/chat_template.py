@@ -82,13 +82,13 @@ class ChatTemplate:
             message["content"] = [{"type": "text", "text": text} for text in texts]
         else:
             message["content"] = "\n".join(texts)
-        if said["role"] == "assistant" and said.get("tool_calls") is not None:
+        if said["role"] == "assistant" and said.get("tool_calls"):
             message["tool_calls"] = [_call(one) for one in said["tool_calls"]]
         if said["role"] == "tool" and "tool_call_id" in said:
             message["tool_call_id"] = said["tool_call_id"]
         if isinstance(said.get("name"), str):
             message["name"] = said["name"]
-        for name in ("reasoning", "reasoning_content"):
+        for name in ("reasoning", "reasoning_content", "tools"):
             if said.get(name):
                 raise ValueError(name)  # what becomes of it differs from version to version
         return message

@@ -17,10 +17,10 @@ three weights are on it, and an idle target takes a prompt from one that has see
 as that has more than 1.5 × (mean + 1) under way. So a hot prefix spreads.
 
 Scored is a shortlist: four of those that have seen the most of the prompt, the one with the least
-under way (of more than 256: among 256 of them, others each turn), two by chance (which find what the others overlook, and spread the
-errors of old news), and some that run the adapter; of up to eight, all. Who is on it by chance and
-has seen less than the four is taken to have seen nothing. The law: the pick is the best of the
-shortlist.
+under way (of more than 256: among 256 of them, others each turn), two by chance (which find what
+the others overlook, and spread the errors of old news), and some that run the adapter; of up to
+eight, all. Who is on it by chance and has seen less than the four is taken to have seen nothing.
+The law: the pick is the best of the shortlist.
 
 When: engines that tell of themselves, long shared prefixes, adapters. When not: a handful of equal
 targets (`least-in-flight`), or several gateways that must agree without talking (`chwbl`).
