@@ -83,8 +83,13 @@ def test_explain_sees_what_the_workers_see(
     assert [(step["target"], step["reason"]) for step in steps] == [
         ("fake-1/fake", "the only usable target")
     ]
-    concerns = shell("status")[1]["concerns"]
-    assert any("fake-0/fake is open" in concern["say"] for concern in concerns)
+    wait_until(  # what `status` says is a second old
+        lambda: any(
+            "fake-0/fake is open" in concern["say"] for concern in shell("status")[1]["concerns"]
+        ),
+        20,
+        lambda: f"it does not say that the target is open: {shell('status')}",
+    )
     assert shell("routing", "explain", "fakee")[1]["error"]["next"] == "did you mean fake?"
 
 
