@@ -1,8 +1,11 @@
 """The least work before the first token: what is not cached of this prompt, and what waits there.
 
-Score = (prompt tokens that the target has not seen + prompt tokens sent there that have no first
-token yet + `prefix.request_cost` × attempts in flight) / weight, the lowest wins. All of it is in
-tokens of prefill, so no rate has to be known; what a target has seen is `prefix`'s table of blocks.
+Score = (prompt tokens that the target has not seen, the first 256 of them three times + prompt
+tokens sent there that have no first token yet + `prefix.request_cost` × attempts in flight) /
+weight, the lowest wins. All of it is in tokens of prefill, so no rate has to be known; what a
+target has seen is `prefix`'s table of blocks. What is computed delays all who decode there and wait
+behind it, which is why it counts for more than its own time; that a long prefix is copied serves
+those who ask for it next, which is why that is bounded.
 A conversation stays where its cache is until the queue there is longer than what the cache saves;
 a hot prefix is copied to another target as soon as computing it there is quicker than waiting, and
 is then on both. Nothing has to be tuned for either.
@@ -27,6 +30,11 @@ from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
 __all__ = ["LeastWork"]
+
+_DEARER, _MOST = 2.0, 512.0
+"""Tokens that each token to compute counts for others, and the most of them. KubeAI's threads are
+computed anew half as often as without (docs/simulation.md); without a bound, a hot prefix stays too
+long where it is."""
 
 
 class _Found(NamedTuple):
@@ -66,7 +74,9 @@ class LeastWork(Policy):
         depths, weights = self._seen.depths(demand), self._roster.weights
         left, waits = self._seen.left, self._waits
         scores = tuple(
-            None if at in barred or wait >= LAST else wait + left(demand, depths[at]) / weights[at]
+            None
+            if at in barred or wait >= LAST
+            else wait + _dear(left(demand, depths[at])) / weights[at]
             for at, wait in enumerate(waits)
         )
         place = found.place
@@ -90,9 +100,9 @@ class LeastWork(Policy):
         barred = but_parked(self._roster, barred)
         waits, paces, seen = self._waits, self._paces, self._seen
         least = first_lowest(waits, barred, turn)
-        found, work = _Found(least, 0), waits[least] + demand.tokens * paces[least]
+        found, work = _Found(least, 0), waits[least] + _dear(demand.tokens) * paces[least]
         for depth, mask in seen.masks(demand, barred):
-            rest = seen.left(demand, depth)
+            rest = _dear(seen.left(demand, depth))
             if self._roster.is_even and waits[least] + rest * paces[least] >= work:
                 break  # whoever has seen less cannot be better
             place = least
@@ -106,7 +116,8 @@ class LeastWork(Policy):
                 found, work = _Found(place, depth), waits[place] + rest * paces[place]
         if self._trust and not found.depth and demand.prefix:
             home = self._homes.home(demand.prefix, barred)
-            if waits[home] + demand.tokens * (1 - self._trust) * paces[home] < work:
+            rest = _dear(demand.tokens * (1 - self._trust))
+            if waits[home] + rest * paces[home] < work:
                 return _Found(home, 0, True)
         return found
 
@@ -117,3 +128,8 @@ class LeastWork(Policy):
     def _work(self, place: int) -> int:
         roster = self._roster
         return roster.loads[place].queued + self._cost * roster.in_flight[place]
+
+
+def _dear(tokens: float) -> float:
+    """What so many tokens to compute count."""
+    return tokens + min(_DEARER * tokens, _MOST)
