@@ -12,6 +12,7 @@ from random import Random
 from towplane.document.plane import Plane
 from towplane.engines.spec import EnginePrice
 from towplane.providers.spec import PriceSpec
+from towplane.routing.concurrency import AdaptiveLimit
 from towplane.routing.load import Price
 from towplane.routing.spec import Fallback, Reason, RouteSpec, TargetSpec
 from towplane.simulation.agenda import Agenda
@@ -81,10 +82,20 @@ class Fleet:
             names = [f"{spec.provider}/{spec.model or model}"]
         else:
             names = [f"{spec.engine}/{number}" for number in range(self._replicas(spec.engine))]
-        return [
+        placings = [
             Placing(self._target(name), spec.weight, spec.role or "", spec.arm or "")
             for name in names
         ]
+        for placing in placings:
+            self._bound(placing.target, spec)
+        return placings
+
+    def _bound(self, target: Target, spec: TargetSpec) -> None:
+        """Of several words on how much it takes at once, the least holds."""
+        if spec.concurrency is not None:
+            target.concurrency = min(target.concurrency or spec.concurrency, spec.concurrency)
+        if spec.adapts and self._spec.slo.ttft_s is not None and target.adaptive is None:
+            target.adaptive = AdaptiveLimit(self._spec.slo.ttft_s)
 
     def _replicas(self, engine: str | None) -> int:
         model = self._scenario.engines.get(engine or "")

@@ -1,12 +1,13 @@
 """The gateway's line in virtual time: route, attempt, again. Decides by the gateway's own code.
 
 Choosing is `routing.chooser`, health `routing.breaker`, trying again `routing.again` with
-`routing.retry_budget`. Here is only what in the gateway is connections and bytes: works that are
-offered to servers, and clocks. What it does not have: credentials, tenants' limits, the queue
-before a provider's limit; a request is a stream. The law: a request ends once.
+`routing.retry_budget`, waiting for room `simulation.lobby`. Here is only what in the gateway is
+connections and bytes: works that are offered to servers, and clocks. What it does not have:
+credentials, tenants' limits, the queue before a provider's limit; a request is a stream. What the
+route does not ask for costs nothing. The law: a request ends once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Protocol, cast
 
@@ -22,6 +23,7 @@ from towplane.parts.errors import (
 from towplane.routing.again import is_tried_again, park_s, verdict_on, wait_for_same
 from towplane.routing.chooser import Chooser, Pick
 from towplane.routing.demand import NOTHING, Demand
+from towplane.routing.fair_queue import Waiter
 from towplane.routing.fallbacks import closed_by, reason_of
 from towplane.routing.hedging import Hedging, estimate_nanousd
 from towplane.routing.outliers import Outliers
@@ -30,6 +32,9 @@ from towplane.routing.roster import Roster, Seat
 from towplane.routing.spec import Reason, RouteSpec
 from towplane.simulation.agenda import Agenda
 from towplane.simulation.arrival import Arrival
+from towplane.simulation.lobby import Lobby
+from towplane.simulation.scrape import Scrape, looks_at_signals
+from towplane.simulation.spill import Purse, purse_of
 from towplane.simulation.tally import Tally
 from towplane.simulation.target import Target
 from towplane.simulation.work import OVER, Work
@@ -66,8 +71,11 @@ class Placing:
 class Request:
     """What the gateway received."""
 
-    __slots__ = ("arrival", "attempts", "client", "demand", "ends_at", "is_over", "rival",
-                 "tried", "work")  # fmt: skip
+    __slots__ = ("arrival", "attempts", "came_at", "client", "demand", "ends_at", "is_over",
+                 "rival", "tried", "waiter", "work")  # fmt: skip
+
+    came_at: float
+    """When it began to wait for room; unset: it never did."""
 
     def __init__(
         self, arrival: Arrival, demand: Demand, ends_at: float, client: "Client | None"
@@ -82,6 +90,8 @@ class Request:
         self.work: Work | None = None
         self.rival: Work | None = None
         """A second attempt, until one of the two has a first token."""
+        self.waiter: Waiter[Request] | None = None
+        """Its place in the queue for room."""
         self.is_over = False
 
 
@@ -122,7 +132,11 @@ class Line:
         """`on` are the reasons that each group names (`routing.fallbacks`)."""
         self.spec = spec
         self.groups = [[placing.target for placing in group] for group in groups]
-        self.chooser = Chooser(spec, [_roster(group) for group in groups], turn=turn)
+        self._purse = purse_of(spec, self.groups[0]) if self.groups else None
+        rosters = [
+            _roster(group, None if number else self._purse) for number, group in enumerate(groups)
+        ]
+        self.chooser = Chooser(spec, rosters, turn=turn)
         self.retries = RetryBudget(spec.retries)
         self._closed = closed_by(on)
         self._closed_first = self._closed_for("unavailable")
@@ -135,12 +149,23 @@ class Line:
         self._wants = self.chooser.wants
         self._is_watched = any(roster.watchers for roster in self.chooser.rosters)
         """Whether some policy compares how quick targets are."""
-        self._is_compared = spec.outliers is not None
+        each = list(dict.fromkeys(target for group in self.groups for target in group))
+        bounded = [target for target in each if target.is_bounded]
+        self.lobby = Lobby(spec, bounded, agenda, rng, self) if bounded else None
+        """Where requests wait for room; None: every target takes what comes."""
+        self._hears_first = (
+            spec.outliers is not None
+            or any(target.adaptive is not None for target in bounded)
+            or any(target.load.usual is not None for target in each)
+        )
+        """Whether something beside policies goes by times to first tokens."""
         self._total_s = spec.timeouts.total_s
         self._reserve = spec.reserve_output
         self._open: dict[Work, None] = {}
         """Attempts under way, in the order in which they began."""
         agenda.at(agenda.now + SWEEP_S, self._sweep, None)
+        if looks_at_signals(spec):
+            Scrape(each, agenda)
         if spec.outliers is not None:
             for number in range(len(groups)):
                 compared = number, Outliers(spec.outliers)
@@ -157,8 +182,8 @@ class Line:
         if self._hedging is not None:
             self._hedging.request(now)
         pick = self.chooser.pick(demand, (), now, self._closed_first)
-        if pick is None:
-            self._turn_away(request, now, "refused", 1.0)
+        if self.lobby or pick is None:
+            self._wait(request, pick, now)
         else:
             group, place, _ = pick
             queued = self.chooser.began(group, place, demand, now) if self._wants else 0
@@ -171,6 +196,8 @@ class Line:
         if request.is_over:
             return
         request.is_over = True
+        if request.waiter is not None and self.lobby is not None:
+            self.lobby.leave(request)
         for work in (request.work, request.rival):
             if work is not None and work.stage != OVER:
                 self._break_off(work)
@@ -190,10 +217,8 @@ class Line:
             target: Target = work.target  # type: ignore[assignment]
             target.load.answers(work.queued, now - work.began_at, now)
             work.queued = 0
-        if self._is_compared:
-            target = self._target_of(work)
-            target.waits += 1
-            target.waited_s += now - work.began_at
+        if self._hears_first:
+            self._hear_first(self._target_of(work), work, now)
         if self._hedging is not None:
             self._decide(work, now)
 
@@ -211,6 +236,7 @@ class Line:
                 target.load.returned(now)
             breaker.succeeded(now)
         arrival = work.arrival
+        nanousd = 0.0
         target.answers += 1
         target.input += arrival.tokens
         target.cached += work.cached
@@ -225,13 +251,17 @@ class Line:
         request: Request = work.request  # type: ignore[assignment]
         request.is_over = True
         request.work = None  # no cycle is left for the collector
+        if self._purse is not None:
+            self._purse.ended(target, arrival, nanousd, now)
         self.clients.served(request, work, now)
+        if self.lobby is not None:
+            self.lobby.ended(target, now - work.began_at, now)
 
     def failed(self, work: Work, now: float, trouble: str, after_s: float | None) -> None:
         """An attempt came to nothing."""
         target = self._target_of(work)
         self._open.pop(work, None)
-        target.load.ended(work.queued)
+        self._ended(target, work, now)
         target.failures += 1
         work.stage = OVER
         self.tally.troubles[trouble] += 1
@@ -256,6 +286,62 @@ class Line:
             return _NONE
         return self._closed[reason]
 
+    def _wait(self, request: Request, pick: Pick | None, now: float) -> None:
+        """Nobody has room, or others wait who go first."""
+        lobby, demand = self.lobby, request.demand
+        if lobby and pick is not None:
+            lobby.look(now)
+            pick = self.chooser.pick(demand, (), now, self._closed_first)
+        if pick is None and self._closed is not None:
+            for reason in self._keeping(now):
+                pick = pick or self.chooser.pick(demand, (), now, self._closed_for(reason))
+        if pick is not None:
+            self._attempt(request, pick, "fallback" if pick.group else "first", now)
+        elif lobby is not None and any(t.is_full(now) for group in self.groups for t in group):
+            lobby.enter(request, now)
+        else:
+            self._turn_away(request, now, "refused", 1.0)
+
+    def _keeping(self, now: float) -> Iterator[Reason]:
+        """What keeps targets of the route's own group, which are well, from answering."""
+        own = self.groups[0]
+        if any(t.is_ready and t.parked_until > now and t.breaker.admits(now) for t in own):
+            yield "rate-limit"
+        if any(target.is_full(now) for target in own):
+            yield "overload"
+
+    # What the lobby says (`simulation.lobby.Door`)
+
+    def let_in(self, request: Request, now: float) -> bool:
+        """It was its turn; whether a target has room."""
+        pick = self.chooser.pick(request.demand, (), now, self._closed_first)
+        if pick is None:
+            return False
+        self._attempt(request, pick, "fallback" if pick.group else "first", now)
+        return True
+
+    def refuse(self, request: Request, now: float, after_s: float) -> None:
+        """It gets no place."""
+        self._turn_away(request, now, "refused", after_s)
+
+    def _hear_first(self, target: Target, work: Work, now: float) -> None:
+        waited_s = now - work.began_at
+        target.waits += 1
+        target.waited_s += waited_s
+        if target.load.usual is not None:
+            target.load.usual.observe(waited_s, now)
+        if target.heard_first(waited_s, work.began_at, now) and self.lobby is not None:
+            self.lobby.room(now)
+
+    def _ended(self, target: Target, work: Work, now: float) -> None:
+        """An attempt is over that brought no answer."""
+        target.load.ended(work.queued)
+        work.queued = 0
+        if self._purse is not None:
+            self._purse.ended(target, work.arrival, 0.0, now)
+        if self.lobby is not None:
+            self.lobby.ended(target, None, now)
+
     def _demand(self, arrival: Arrival) -> Demand:
         return Demand(
             arrival.tokens, arrival.limit or self._reserve, arrival.tenant, arrival.session,
@@ -278,6 +364,10 @@ class Line:
         if target.breaker.state != "closed":
             target.breaker.started()
             target.load.suspect()
+        if self.lobby is not None and not target.has_room():
+            target.load.suspect()
+        if self._purse is not None:
+            self._purse.began(target, request.arrival, now)
         work = Work(request.arrival, request, target, now)
         work.queued = queued
         if cause == "hedge":
@@ -427,6 +517,8 @@ class Line:
                     late.append(work)
         for work in late:
             self._time_out(work, now)
+        if self.lobby is not None:
+            self.lobby.room(now)  # a breaker or a park may have ended
         self._agenda.at(now + SWEEP_S, self._sweep, None)
 
     def _time_out(self, work: Work, now: float) -> None:
@@ -435,6 +527,7 @@ class Line:
         request: Request = work.request  # type: ignore[assignment]
         target = self._target_of(work)
         self._break_off(work)
+        target.heard_first(now - work.began_at, work.began_at, now)
         target.failures += 1
         self.tally.troubles["timed_out"] += 1
         error = _error("timed_out", None)
@@ -445,8 +538,7 @@ class Line:
     def _break_off(self, work: Work) -> None:
         del self._open[work]
         target = self._target_of(work)
-        target.load.ended(work.queued)
-        work.queued = 0
+        self._ended(target, work, self._agenda.now)
         target.server.cancel(work)
 
     @staticmethod
@@ -461,10 +553,15 @@ def _error(trouble: str, after_s: float | None) -> Upstream:
     return error
 
 
-def _roster(group: Sequence[Placing]) -> Roster:
+def _roster(group: Sequence[Placing], purse: Purse | None) -> Roster:
     targets = [placing.target for placing in group]
     seats = [
         Seat(placing.target.load, placing.weight, placing.role, placing.arm, placing.target.is_own)
         for placing in group
     ]
-    return Roster(seats, lambda place, now: targets[place].is_usable(now))
+    if purse is None:
+        return Roster(seats, lambda place, now: targets[place].is_usable(now))
+    return Roster(
+        seats,
+        lambda place, now: targets[place].is_usable(now) and purse.admits(targets[place], now),
+    )

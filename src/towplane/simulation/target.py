@@ -7,6 +7,7 @@ target is (`server`), which only answers.
 from typing import Protocol
 
 from towplane.routing.breaker import Breaker
+from towplane.routing.concurrency import AdaptiveLimit
 from towplane.routing.load import Load, Price
 from towplane.routing.outliers import Done
 from towplane.routing.spec import Breaker as BreakerSpec
@@ -40,9 +41,9 @@ class Server(Protocol):
 class Target:
     """One target."""
 
-    __slots__ = ("answers", "attempts", "breaker", "cached", "failures", "hung_at", "input",
-                 "is_own", "is_ready", "load", "name", "nanousd", "output", "parked_until",
-                 "server", "waited_s", "waits")  # fmt: skip
+    __slots__ = ("adaptive", "answers", "attempts", "breaker", "cached", "concurrency", "failures",
+                 "hung_at", "input", "is_own", "is_ready", "load", "name", "nanousd", "output",
+                 "parked_until", "server", "waited_s", "waits")  # fmt: skip
 
     def __init__(
         self, name: str, breaker: BreakerSpec, *, is_own: bool, price: Price | None = None
@@ -55,6 +56,10 @@ class Target:
         self.is_ready = True
         """Whether the controller has it in the route."""
         self.parked_until = 0.0
+        self.concurrency: int | None = None
+        """Attempts that it takes at once; None: as many as come."""
+        self.adaptive: AdaptiveLimit | None = None
+        """The same, where it is found out."""
         self.hung_at = 0.0
         self.server: Server
         self.attempts = self.answers = self.failures = 0
@@ -66,7 +71,43 @@ class Target:
 
     def is_usable(self, now: float) -> bool:
         """Whether an attempt may go there (`gateway.live`, less credentials)."""
-        return self.is_ready and now >= self.parked_until and self.breaker.admits(now)
+        return (
+            self.is_ready
+            and now >= self.parked_until
+            and self.breaker.admits(now)
+            and self.has_room()
+        )
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it takes only so many attempts at once."""
+        return self.concurrency is not None or self.adaptive is not None
+
+    def has_room(self) -> bool:
+        """Whether it takes one more attempt."""
+        in_flight, adaptive = self.load.in_flight, self.adaptive
+        return (self.concurrency is None or in_flight < self.concurrency) and (
+            adaptive is None or in_flight < adaptive.limit
+        )
+
+    def is_full(self, now: float) -> bool:
+        """Whether it has as many attempts as it takes, and is well otherwise."""
+        return (
+            not self.has_room()
+            and self.is_ready
+            and now >= self.parked_until
+            and self.breaker.admits(now)
+        )
+
+    def heard_first(self, seconds: float, began_at: float, now: float) -> bool:
+        """A first token came after so long; whether it now takes more at once than before."""
+        adaptive, in_flight = self.adaptive, self.load.in_flight
+        if adaptive is None:
+            return False
+        grew = adaptive.observe(seconds, began_at=began_at, in_flight=in_flight, now=now)
+        if in_flight >= adaptive.limit:
+            self.load.suspect()
+        return grew
 
     def usable_in_s(self, now: float) -> float:
         """Seconds until it may be usable again."""
