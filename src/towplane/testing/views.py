@@ -58,6 +58,7 @@ from towplane.monitoring.catalogue import CATALOGUE, edges
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, NotFound
 from towplane.routing.experiments.compare import Tally
+from towplane.routing.demand import Demand
 from towplane.routing.explain import Seen
 from towplane.routing.spec import Split
 from towplane.tenants.spec import Budget, Limits
@@ -432,7 +433,8 @@ class FakePlaneView:
             raise NotFound(f"there is no route for the model {model}")
         steps = [route.targets, *([step] for step in route.fallback)]
         groups = [[Seen(name=name) for name in names] for names in steps]
-        found = explained(route.choose, groups, turn=0, most=3)
+        demand = Demand(tenant=question.tenant)
+        found = explained(route.choose, groups, turn=0, most=3, demand=demand)
         worker = WorkerExplanation(
             number=0, retries_left=10.0, groups=found.groups, steps=found.steps
         )
