@@ -448,8 +448,10 @@ class RouteState:
             return Roster(seats, lambda place, now: targets[place].is_usable(now))
         return Roster(
             seats,
-            lambda place, now: targets[place].is_usable(now)
-            and (seats[place].is_own or spill.rule.admits(targets[place].load.price, now)),
+            lambda place, now: (
+                targets[place].is_usable(now)
+                and (seats[place].is_own or spill.rule.admits(targets[place].load.price, now))
+            ),
         )
 
     def score(self, ask: Ask, now: float) -> float:
@@ -499,5 +501,3 @@ class RouteState:
         if queue.longest_s is None or self.waiting >= queue.most:
             return begun_at
         return min(begun_at + queue.longest_s, ends_at)
-
-

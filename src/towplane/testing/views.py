@@ -57,8 +57,8 @@ from towplane.api.views import (
 from towplane.monitoring.catalogue import CATALOGUE, edges
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import Conflict, NotFound
-from towplane.routing.experiments.compare import Tally
 from towplane.routing.demand import Demand
+from towplane.routing.experiments.compare import Tally
 from towplane.routing.explain import Seen
 from towplane.routing.spec import Split
 from towplane.tenants.spec import Budget, Limits
