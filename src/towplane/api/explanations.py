@@ -65,7 +65,7 @@ class RequestExplanation(Struct, kw_only=True):
 
     request: str
     worker: int | None
-    """The worker that remembers its choices; None: none does any more."""
+    """The worker that remembers its choices; None: none does, for want of rivals or for age."""
     choices: list[Recalled]
     """Its choices among rivals; a target without rival leaves none."""
     attempts: list[AttemptRow]

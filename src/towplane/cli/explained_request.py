@@ -45,7 +45,10 @@ def show_request(output: Output, where: "Whereabouts", request: str) -> None:
 
 def _show_choices(output: Output, found: "RequestExplanation") -> None:
     if found.worker is None:
-        output.note("no worker remembers its choices any more: each keeps the last few thousand")
+        output.note(
+            "no worker remembers a choice of it: its targets had no rivals,"
+            " or it is older than the last few thousand choices"
+        )
         return
     if not found.choices:
         output.lines("", "Its targets had no rivals, so nothing was chosen.")
