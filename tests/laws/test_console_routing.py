@@ -60,10 +60,10 @@ async def test_a_past_request_is_found_by_its_id(plane: Plane) -> None:
     assert "<script>alert" not in html
 
 
-async def test_a_forgotten_request_says_so(plane: Plane) -> None:
+async def test_a_request_without_choices_says_why(plane: Plane) -> None:
     text = Page(await plane.html("/routing/requests/r-1")).text
     assert "The ledger has no attempt of it" in text
-    assert "nothing was chosen" in text
+    assert "had no rivals, or it is older than" in text
 
 
 _SEEN = st.builds(

@@ -50,8 +50,6 @@ def _show_choices(output: Output, found: "RequestExplanation") -> None:
             " or it is older than the last few thousand choices"
         )
         return
-    if not found.choices:
-        output.lines("", "Its targets had no rivals, so nothing was chosen.")
     for choice in found.choices:
         output.lines("", f"attempt {choice.attempt} ({choice.cause}): {choice.target}")
         output.lines(f"  {choice.reason}{f'; {choice.note}' if choice.note else ''}")

@@ -424,7 +424,7 @@ class FakePlaneView:
 
     async def explain_request(self, request: str) -> RequestExplanation:
         """One that left nothing to tell."""
-        return RequestExplanation(request=request, worker=0, choices=[], attempts=[])
+        return RequestExplanation(request=request, worker=None, choices=[], attempts=[])
 
     async def explain(self, model: str, question: Question) -> RouteExplanation:
         """One worker, and every target of the route well, whatever the state says."""
