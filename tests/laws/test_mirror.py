@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from towplane.gateway.mirror_accounts import ACCOUNT, mirror_accounts, mirror_key
+from towplane.gateway.mirror_accounts import mirror_accounts, mirror_key
 from towplane.parts.names import is_name
 from towplane.routing.spec import Mirror, MirrorBudget, Rewrite, RouteSpec, Timeouts
 from towplane.tenants.events import Opened, Settled
+from towplane.tenants.keys import PLANE_ACCOUNT
 from towplane.tenants.spec import Budget, Limits
 from towplane.testing.hall import (
     DONE,
@@ -95,24 +96,24 @@ def test_a_shadow_goes_after_the_first_attempt_and_is_billed_to_the_plane() -> N
     converse(fleet, whole(ANSWER), max_tokens=7)
     first, second = fleet.worker.events(Opened)
     assert (first.tenant, first.cause, first.target) == ("acme", "first", "a/m")
-    assert (second.tenant, second.cause, second.target) == (ACCOUNT, "mirror", "mirror/m")
+    assert (second.tenant, second.cause, second.target) == (PLANE_ACCOUNT, "mirror", "mirror/m")
     assert second.key == mirror_key("m")
     assert second.id == f"{first.id.partition('.')[0]}m.1"
-    (end,) = settled(fleet, ACCOUNT)
+    (end,) = settled(fleet, PLANE_ACCOUNT)
     assert (end.outcome, end.input, end.output, end.final) == ("ok", 10, 5, True)
     assert end.cost_nanousd == 10 * 1000 + 5 * 2000
     fleet.close()
 
 
 def test_no_tenant_can_be_called_as_the_planes_account() -> None:
-    assert not is_name(ACCOUNT)
+    assert not is_name(PLANE_ACCOUNT)
 
 
 def test_a_share_of_the_requests_is_mirrored() -> None:
     fleet = fleet_of(share=0.25, most=1000)
     for _ in range(200):
         converse(fleet, whole(ANSWER))
-    assert 30 <= len(settled(fleet, ACCOUNT)) <= 70
+    assert 30 <= len(settled(fleet, PLANE_ACCOUNT)) <= 70
     assert len(settled(fleet, "acme")) == 200
     fleet.close()
 
@@ -183,12 +184,12 @@ def test_a_mirror_that_fails_is_left_alone_and_told_to_nobody() -> None:
     fleet = fleet_of()
     for _ in range(12):
         converse(fleet, whole({"error": {"message": "no"}}, 500))
-    assert len(settled(fleet, ACCOUNT)) == 5  # the breaker's `failures`
+    assert len(settled(fleet, PLANE_ACCOUNT)) == 5  # the breaker's `failures`
     state = fleet.worker.hall.targets["mirror/m"]
     assert state.breaker.state == "closed"
     fleet.wait(6.0)
     converse(fleet, whole(ANSWER))
-    assert settled(fleet, ACCOUNT)[-1].outcome == "ok"
+    assert settled(fleet, PLANE_ACCOUNT)[-1].outcome == "ok"
     fleet.close()
 
 
@@ -233,7 +234,7 @@ def test_the_budget_holds(daily: int, workers: int) -> None:
         end.cost_nanousd or 0
         for journal in journals
         for id, end in journal.settled.items()
-        if journal.opened[id].tenant == ACCOUNT
+        if journal.opened[id].tenant == PLANE_ACCOUNT
     )
     assert cost <= daily
     assert cost > 0 or daily < 11_000
@@ -271,7 +272,7 @@ def test_a_shadow_that_says_more_than_it_may_is_cut() -> None:
     up.give(STREAM, *(chunk(event(delta("x"))) for _ in range(9)))
     fleet.wait(0.1)
     assert up.transport.is_closed
-    (end,) = settled(fleet, ACCOUNT)
+    (end,) = settled(fleet, PLANE_ACCOUNT)
     assert (end.outcome, end.usage, end.output) == ("cancelled", "estimated", 9)
     fleet.close()
 
@@ -280,7 +281,7 @@ def test_a_shadow_ends_with_its_time() -> None:
     fleet = fleet_of(timeouts={"total_s": 2.0})
     converse(fleet, None)
     fleet.wait(3.0)
-    (end,) = settled(fleet, ACCOUNT)
+    (end,) = settled(fleet, PLANE_ACCOUNT)
     assert end.outcome == "timeout"
     fleet.close()
 
@@ -293,7 +294,7 @@ def test_a_draining_worker_waits_for_no_shadow_and_accounts_it() -> None:
     fleet.turn()
     assert not hall.busy()
     hall.close()
-    (end,) = settled(fleet, ACCOUNT)
+    (end,) = settled(fleet, PLANE_ACCOUNT)
     assert end.outcome == "cancelled"
     fleet.close()
 
@@ -307,7 +308,7 @@ def test_a_client_that_leaves_does_not_take_its_shadow_along() -> None:
     fleet.turn()
     upstreams(fleet, "mirror")[-1].give(whole(ANSWER))
     assert [end.outcome for end in settled(fleet, "acme")] == ["cancelled"]
-    assert [end.outcome for end in settled(fleet, ACCOUNT)] == ["ok"]
+    assert [end.outcome for end in settled(fleet, PLANE_ACCOUNT)] == ["ok"]
     fleet.close()
 
 

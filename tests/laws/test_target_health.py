@@ -4,6 +4,7 @@ from typing import Any
 
 from towplane.routing.spec import Breaker, Outliers, Probe, Retries, Timeouts
 from towplane.tenants.events import Opened, Settled
+from towplane.tenants.keys import PLANE_ACCOUNT
 from towplane.testing.hall import (
     DONE,
     LAST,
@@ -103,7 +104,7 @@ def test_a_probe_belongs_to_the_plane_and_asks_for_one_token() -> None:
     serve(fleet, "a")
     opened = fleet.worker.events(Opened)[-1]
     settled = fleet.worker.events(Settled)[-1]
-    assert (opened.tenant, opened.key, opened.cause) == ("_plane", "_probe", "probe")
+    assert (opened.tenant, opened.key, opened.cause) == (PLANE_ACCOUNT, "_probe", "probe")
     assert (settled.id, settled.outcome, settled.final) == (opened.id, "ok", True)
     over(fleet)
 

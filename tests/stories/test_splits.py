@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from towplane.gateway.mirror_accounts import ACCOUNT, mirror_key
+from towplane.gateway.mirror_accounts import mirror_key
+from towplane.tenants.keys import PLANE_ACCOUNT
 from towplane.testing.client import Answer, ask, chat
 from towplane.testing.plane import UPSTREAM_KEY, RunningPlane, document, wait_until
 from towplane.testing.provider import FakeProvider
@@ -124,11 +125,13 @@ def test_shadows_are_the_planes_and_nobody_elses(scene: Scene) -> None:
         return scene.plane.metric("towplane_mirrored_total", model="fake", mirrored="sent")
 
     wait_until(lambda: shadows() == ASKED, PATIENCE_S)
-    wait_until(lambda: scene.usage("tenant").get(ACCOUNT, {}).get("attempts") == ASKED, PATIENCE_S)
+    wait_until(
+        lambda: scene.usage("tenant").get(PLANE_ACCOUNT, {}).get("attempts") == ASKED, PATIENCE_S
+    )
     usage = scene.usage("tenant")
     assert usage["acme"]["requests"] == usage["acme"]["attempts"] == ASKED
-    assert usage[ACCOUNT]["cost_nanousd"] > 0
-    assert usage[ACCOUNT]["cost_nanousd"] == scene.usage("target")["fake-2/fake"]["cost_nanousd"]
+    paid = usage[PLANE_ACCOUNT]["cost_nanousd"]
+    assert 0 < paid == scene.usage("target")["fake-2/fake"]["cost_nanousd"]
     assert scene.usage("key")[mirror_key("fake")]["requests"] == ASKED
     assert scene.plane.call("GET", f"/tenants/{quote('acme')}")
 

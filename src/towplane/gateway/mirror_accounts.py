@@ -7,13 +7,10 @@ all workers and after any crash. No document, command or client can name them.
 from collections.abc import Iterable
 
 from towplane.routing.spec import Mirror as MirrorSpec
-from towplane.tenants.keys import KeyRecord, TenantRecord
+from towplane.tenants.keys import PLANE_ACCOUNT, KeyRecord, TenantRecord
 from towplane.tenants.spec import Budget
 
-__all__ = ["ACCOUNT", "mirror_accounts", "mirror_key"]
-
-ACCOUNT = "_plane"
-"""The tenant in the ledger that shadows belong to; no tenant can be called so (`parts.names`)."""
+__all__ = ["mirror_accounts", "mirror_key"]
 
 
 def mirror_key(model: str) -> str:
@@ -28,7 +25,7 @@ def mirror_accounts(
     keys = tuple(
         KeyRecord(
             id=mirror_key(model),
-            tenant=ACCOUNT,
+            tenant=PLANE_ACCOUNT,
             digest=b"",  # of nothing: no token opens it
             name=f"mirror of {model}",
             budget=Budget(
@@ -40,4 +37,4 @@ def mirror_accounts(
         )
         for model, spec in mirrors
     )
-    return ((TenantRecord(name=ACCOUNT, priority="low"),) if keys else ()), keys
+    return ((TenantRecord(name=PLANE_ACCOUNT, priority="low"),) if keys else ()), keys

@@ -25,18 +25,16 @@ from towplane.parts.errors import PlaneError
 from towplane.providers.ask import OPERATIONS
 from towplane.routing.spec import Probe as ProbeSpec
 from towplane.routing.spec import RouteSpec, Timeouts
-from towplane.tenants.keys import KeyRecord
+from towplane.tenants.keys import PLANE_ACCOUNT, KeyRecord
 
 if TYPE_CHECKING:
     from towplane.gateway.connection import Connection
     from towplane.gateway.hall import Hall
 
-__all__ = ["ACCOUNT", "KEY", "Probe", "probe_route"]
+__all__ = ["KEY", "Probe", "probe_route"]
 
-ACCOUNT = "_plane"
-"""The tenant in the ledger that probes belong to; no tenant can be called so (`parts.names`)."""
 KEY = "_probe"
-_CALLER = KeyRecord(id=KEY, tenant=ACCOUNT, digest=b"")
+_CALLER = KeyRecord(id=KEY, tenant=PLANE_ACCOUNT, digest=b"")
 _NEWER = frozenset(("openai", "azure-openai"))
 """Kinds whose newest models refuse `max_tokens`."""
 

@@ -20,6 +20,7 @@ from towplane.parts.errors import Platform, Unauthorised
 from towplane.tenants.spec import Alerts, Budget, Limits, Priority, ProjectSpec
 
 __all__ = [
+    "PLANE_ACCOUNT",
     "KeyReason",
     "KeyRecord",
     "KeyRing",
@@ -34,6 +35,10 @@ __all__ = [
 
 KeyReason = Literal["key-missing", "key-unknown", "key-revoked", "key-expired"]
 """Why a caller is not let in; the values of `Unauthorised.reason`."""
+
+PLANE_ACCOUNT = "_plane"
+"""The plane's own account in the ledger, which probes and shadows belong to; no tenant can be
+called so (`parts.names`)."""
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without 0 o 1 i l: keys are read aloud, too
 _ID_CHARS = 10
