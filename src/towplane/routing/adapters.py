@@ -29,7 +29,7 @@ class ByAdapter:
     def __init__(self, adapter: str) -> None:
         self._adapter = adapter
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002  # the shape
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """All but the best of the three kinds."""
         adapter = self._adapter
         at_once: list[int] = []

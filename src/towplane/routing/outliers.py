@@ -129,7 +129,7 @@ class LeaveOutliers:
     name = "it is an outlier: much worse than the others lately"
     wants: frozenset[Want] = frozenset()
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """Those whose time is not over."""
         out = roster.outliers
         if not out:

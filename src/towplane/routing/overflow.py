@@ -37,7 +37,7 @@ class OwnFirst:
     def __init__(self, slow: "LeaveSlow | None" = None) -> None:
         self._slow = slow
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """All that are not engines, or nobody."""
         own, managed = roster.own, roster.managed
         if not own or not managed:
@@ -57,7 +57,7 @@ class LeaveSlow:
     def __init__(self, spec: Overflow, slo: Slo) -> None:
         self._limit_s = None if slo.ttft_s is None else spec.share * slo.ttft_s
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """The slow ones."""
         return self.slow(roster, now)
 

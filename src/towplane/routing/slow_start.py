@@ -34,7 +34,7 @@ class SlowStart:
     def __init__(self, ramp_s: float) -> None:
         self._ramp_s = ramp_s
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """Newcomers that have as much as they may have for now."""
         newcomers = roster.newcomers
         if not newcomers:

@@ -69,7 +69,7 @@ class SplitNarrowing:
         self._others: dict[tuple[Roster, str], frozenset[int]] = {}
         """Found once: the seats of a roster do not change, and it lives as long as its chooser."""
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """A target without an arm serves all of them."""
         arm = self.arm_of(demand)
         if not arm:

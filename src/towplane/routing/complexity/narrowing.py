@@ -38,7 +38,7 @@ class ByComplexity:
         self._known: dict[Roster, dict[str, frozenset[int]]] = {}
         """The places of each role; a narrowing lives as long as its rosters."""
 
-    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:  # noqa: ARG002
+    def bars(self, roster: Roster, demand: Demand, now: float) -> Collection[int]:
         """The places of the other role."""
         if isnan(demand.score):
             return ()
