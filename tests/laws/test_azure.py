@@ -28,11 +28,12 @@ from towplane.parts.errors import (
     Upstream,
 )
 from towplane.parts.usage import Detail, Usage
-from towplane.providers.adapter import Allowance, Call, Place, Reader
+from towplane.providers.adapter import Allowance, Call, Place
 from towplane.providers.adapters import adapter_of
 from towplane.providers.ask import OPERATIONS, Ask, OperationName
 from towplane.providers.azure_openai.errors import served_by
 from towplane.providers.dialects import dialect_of
+from towplane.providers.reader import Reader
 from towplane.providers.translation import prepare
 
 AZURE = adapter_of("azure-openai")

@@ -20,10 +20,11 @@ from towplane.parts.errors import (
     Upstream,
 )
 from towplane.parts.usage import Detail, Usage
-from towplane.providers.adapter import Call, Embeddings, Losses, Place, Reader
+from towplane.providers.adapter import Call, Embeddings, Losses, Place
 from towplane.providers.ask import OPERATIONS, Ask, OperationName
 from towplane.providers.bedrock import ADAPTER
 from towplane.providers.dialects import dialect_of
+from towplane.providers.reader import Reader
 from towplane.providers.translation import prepare
 from towplane.testing.bedrock.frames import chunk_frame, event_frame, exception_frame
 

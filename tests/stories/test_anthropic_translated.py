@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from towplane.parts.errors import Overloaded, Upstream
-from towplane.providers.adapter import Place, Reader
+from towplane.providers.adapter import Place
 from towplane.providers.adapters import adapter_of
 from towplane.providers.ask import OPERATIONS, Ask
 from towplane.providers.dialects import chat
+from towplane.providers.reader import Reader
 from towplane.providers.translation import prepare
 from towplane.testing.anthropic import MODELS, AnthropicEmulator, Script, Trouble
 

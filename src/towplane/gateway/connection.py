@@ -50,8 +50,8 @@ _LINGER_S = 2.0
 instead of a reset (RFC 9112, section 9.6)."""
 
 
-class Connection(asyncio.Protocol):
-    """The server's side of one client connection."""
+class Connection:
+    """The server's side of one client connection: an `asyncio.Protocol` by its methods."""
 
     __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_in_head",
                  "_judges_headers", "_known", "_other_headers", "_parser", "_pieces", "_queue",

@@ -19,14 +19,15 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from towplane.gateway.messages import EgressInfo
 from towplane.parts.errors import Unavailable
 
 __all__ = ["Dialer", "Forwarding", "forwarding"]
 
-P = TypeVar("P", bound=asyncio.Protocol)
+P = TypeVar("P")
+"""What has the methods of `asyncio.Protocol`; it need not inherit from it."""
 
 _HEAD_BYTES = 16 * 1024
 """A proxy's answer to CONNECT that is longer is not an answer."""
@@ -74,6 +75,7 @@ class Dialer:
 
     async def dial(self, loop: asyncio.AbstractEventLoop, factory: Callable[[], P]) -> P:
         """A new connection. Raises Unavailable."""
+        make = cast("Callable[[], asyncio.Protocol]", factory)
         egress = self.egress
         name = self.host if self._is_tls else None
         if self._is_tls and self._context is None:
@@ -82,18 +84,18 @@ class Dialer:
             if egress.proxy is None:
                 host, port = egress.address or (self.host, self.port)
                 _, protocol = await loop.create_connection(
-                    factory, host, port, ssl=self._context, server_hostname=name
+                    make, host, port, ssl=self._context, server_hostname=name
                 )
             elif forwarding(self.host, self._is_tls, egress).prefix:
-                _, protocol = await loop.create_connection(factory, *egress.proxy)
+                _, protocol = await loop.create_connection(make, *egress.proxy)
             else:
                 sock = await self._tunnel(loop, egress.proxy)
                 _, protocol = await loop.create_connection(
-                    factory, sock=sock, ssl=self._context, server_hostname=name
+                    make, sock=sock, ssl=self._context, server_hostname=name
                 )
         except (OSError, ValueError) as wrong:  # ssl.SSLError is the one, a bad name the other
             raise Unavailable(f"No connection to {self.say}: {wrong or 'closed'}.") from None
-        return protocol
+        return cast("P", protocol)
 
     @property
     def say(self) -> str:

@@ -19,11 +19,12 @@ from towplane.gateway.tariff import DatedPrice, Dearest, find_price
 from towplane.monitoring.catalogue import CATALOGUE
 from towplane.parts.clock import Now
 from towplane.parts.errors import NoCredential
-from towplane.providers.adapter import Call, Credential, Place, Reader, Rendered
+from towplane.providers.adapter import Call, Credential, Place, Rendered
 from towplane.providers.adapters import adapter_of
 from towplane.providers.ask import Ask
 from towplane.providers.credential_pool import CredentialPool
 from towplane.providers.dialects import dialect_of
+from towplane.providers.reader import Reader
 from towplane.providers.throttle import Throttle
 from towplane.providers.translation import prepare
 from towplane.routing.breaker import Breaker

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from towplane.providers.adapter import Reader
 from towplane.providers.answer_text import read_answer
+from towplane.providers.reader import Reader
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt

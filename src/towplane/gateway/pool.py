@@ -56,8 +56,8 @@ class Listener(Protocol):
         """Payload came; `whole` says that the answer ends with it."""
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """One connection to one upstream."""
+class UpstreamConnection:
+    """One connection to one upstream: an `asyncio.Protocol` by its methods."""
 
     __slots__ = ("_counts_bytes", "_framed", "_head", "_head_bytes", "_in_head", "_keep_alive",
                  "_parser", "_pieces", "_pool", "_whole", "fields", "idle_since", "is_reused",
@@ -139,6 +139,16 @@ class UpstreamConnection(asyncio.Protocol):
             return
         when = "before its answer" if self._in_head else "in the middle of its answer"
         listener.failed(Unavailable(f"The upstream closed the connection {when}."))
+
+    def eof_received(self) -> bool:
+        """The upstream says no more: close."""
+        return False
+
+    def pause_writing(self) -> None:
+        """A request waits in memory whole, so that it can be tried again: nothing is paused."""
+
+    def resume_writing(self) -> None:
+        """As `pause_writing`."""
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""

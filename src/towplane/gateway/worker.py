@@ -14,6 +14,7 @@ import socket
 import ssl
 import sys
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import uvloop
@@ -155,7 +156,10 @@ class Worker:
 
     async def _serve(self, version: int) -> None:
         self._server = await self._loop.create_server(
-            lambda: Connection(self._hall), sock=self._serving, ssl=self._tls, backlog=BACKLOG
+            lambda: cast("asyncio.Protocol", Connection(self._hall)),
+            sock=self._serving,
+            ssl=self._tls,
+            backlog=BACKLOG,
         )
         self.channel.tell(Ready(version, self._journal.incarnation))
 

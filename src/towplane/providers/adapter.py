@@ -17,6 +17,7 @@ from towplane.parts.usage import Usage
 from towplane.providers.ask import Ask, OperationName
 from towplane.providers.conversation.answer import Event
 from towplane.providers.conversation.request import Conversation
+from towplane.providers.reader import Reader
 
 __all__ = [
     "Adapter",
@@ -29,7 +30,6 @@ __all__ = [
     "Losses",
     "Parser",
     "Place",
-    "Reader",
     "Rendered",
     "Writer",
 ]
@@ -138,42 +138,6 @@ class Writer(ABC):
     @abstractmethod
     def whole(self, events: Iterable[Event]) -> bytes:
         """The body of an answer in one piece."""
-
-
-class Reader(ABC):
-    """Reads one answer as it comes and says what the client gets. One is made for each attempt."""
-
-    __slots__ = ("begun", "failed", "finished", "is_told", "usage")
-
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.begun: Usage | None = None
-        """What the answer said of its usage at its begin: the input is right, the output is not."""
-        self.failed: Upstream | None = None
-        """The answer says inside a 200 that it failed."""
-        self.finished = False
-        """The answer came to its proper end."""
-        self.is_told = False
-        """The failure stands in the bytes that were given out, in the client's dialect."""
-
-    @abstractmethod
-    def read(self, payload: bytes, *, whole: bool) -> tuple[bytes, int, bool]:
-        """Of a piece of a stream: the client's bytes, how many events of them are tokens, and
-        whether the stream is over. `whole`: nothing follows. Raises ProtocolError."""
-
-    @abstractmethod
-    def read_whole(self, body: bytes) -> tuple[bytes, int]:
-        """Of a successful answer in one piece: the client's body, and, where it has no usage, an
-        estimate of its output tokens. Raises ProtocolError."""
-
-    def read_tail(self, tail: bytes) -> None:  # noqa: B027  # a translated answer has no such end
-        """Of an answer too large to keep that was passed on as it came: the usage at its end."""
-
-    @property
-    def passes_through(self) -> bool:
-        """Whether the client gets the provider's own bytes, so that a long answer in one piece may
-        be passed on as it comes."""
-        return True
 
 
 class Call(msgspec.Struct, frozen=True):

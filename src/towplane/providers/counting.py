@@ -5,9 +5,10 @@ import msgspec
 
 from towplane.parts.errors import BadRequest, ProtocolError
 from towplane.parts.usage import Usage
-from towplane.providers.adapter import Adapter, Call, Losses, Place, Reader
+from towplane.providers.adapter import Adapter, Call, Losses, Place
 from towplane.providers.ask import Ask
 from towplane.providers.dialects import dialect_of
+from towplane.providers.reader import Reader
 
 __all__ = ["prepare_count"]
 

@@ -6,9 +6,10 @@ import struct
 import msgspec
 
 from towplane.parts.errors import BadRequest, ProtocolError
-from towplane.providers.adapter import Adapter, Call, Embeddings, Losses, Place, Reader
+from towplane.providers.adapter import Adapter, Call, Embeddings, Losses, Place
 from towplane.providers.ask import Ask, read_field
 from towplane.providers.dialects.chat.body import Body, count, refuse
+from towplane.providers.reader import Reader
 
 __all__ = ["prepare_embeddings", "read_embeddings_request"]
 

@@ -10,10 +10,11 @@ Pure. This is the only file in which dialects and providers meet.
 from collections.abc import Iterable
 
 from towplane.parts.errors import ProtocolError
-from towplane.providers.adapter import Adapter, Call, Losses, Parser, Place, Reader, Writer
+from towplane.providers.adapter import Adapter, Call, Losses, Parser, Place, Writer
 from towplane.providers.ask import Ask
 from towplane.providers.conversation.answer import Ended, Event, Failed, Used, is_token
 from towplane.providers.dialects import dialect_of
+from towplane.providers.reader import Reader
 
 __all__ = ["Translated", "prepare"]
 

@@ -16,7 +16,7 @@ from copy import copy
 import msgspec
 
 from towplane.parts.errors import BadRequest
-from towplane.providers.adapter import Adapter, Losses, Parser, Place, Reader, Rendered
+from towplane.providers.adapter import Adapter, Losses, Parser, Place, Rendered
 from towplane.providers.ask import OPERATIONS, Ask, OperationName
 from towplane.providers.bedrock.embeddings import read_embeddings, render_embeddings
 from towplane.providers.bedrock.errors import judge
@@ -39,6 +39,7 @@ from towplane.providers.conversation.request import Conversation
 from towplane.providers.dialects import dialect_of
 from towplane.providers.dialects.chat.parse import make_parser as make_chat_parser
 from towplane.providers.dialects.chat.render import render_chat
+from towplane.providers.reader import Reader
 
 __all__ = ["ADAPTER"]
 

@@ -14,7 +14,7 @@ import msgspec
 
 from towplane.parts.errors import ProtocolError, Upstream
 from towplane.parts.usage import Detail, Usage
-from towplane.providers.adapter import Losses, Parser, Place, Reader, Rendered
+from towplane.providers.adapter import Losses, Parser, Place, Rendered
 from towplane.providers.ask import Ask, read_field
 from towplane.providers.bedrock.errors import judge_exception
 from towplane.providers.bedrock.eventstream import FrameReader
@@ -30,6 +30,7 @@ from towplane.providers.dialects.messages import (
     body_for_cloud,
     render_messages,
 )
+from towplane.providers.reader import Reader
 
 __all__ = [
     "InvokeCountReader",

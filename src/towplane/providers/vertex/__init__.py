@@ -10,12 +10,12 @@ from towplane.providers.adapter import (
     Losses,
     Parser,
     Place,
-    Reader,
     Rendered,
 )
 from towplane.providers.ask import Ask, OperationName
 from towplane.providers.conversation.request import Conversation
 from towplane.providers.dialects import dialect_of
+from towplane.providers.reader import Reader
 from towplane.providers.vertex import claude, gemini, openapi
 from towplane.providers.vertex.errors import judge
 from towplane.providers.vertex.limits import read_allowance

@@ -7,11 +7,11 @@ usage chunk that the client did not ask for is taken out again.
 
 from towplane.parts.errors import ProtocolError
 from towplane.parts.sse import WholeEvents, first_event
-from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects.chat import wire
 from towplane.providers.dialects.chat.finish import BROKEN
 from towplane.providers.dialects.chat.verdict import broken, judge_said, read_said
+from towplane.providers.reader import Reader
 
 __all__ = ["ChatRelay", "make_relay"]
 

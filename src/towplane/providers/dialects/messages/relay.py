@@ -14,12 +14,12 @@ import msgspec
 from towplane.parts.errors import ProtocolError
 from towplane.parts.sse import WholeEvents, first_event
 from towplane.parts.usage import Usage
-from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects.messages import wire
 from towplane.providers.dialects.messages.errors import ErrorSaid, failure_of, read_error
 from towplane.providers.dialects.messages.usage import WireUsage, normal_usage
 from towplane.providers.dialects.tail import last_usage
+from towplane.providers.reader import Reader
 
 __all__ = ["MessagesRelay", "make_relay"]
 

@@ -8,11 +8,11 @@ then `response.failed`, Azure a `response.failed` without a word and then `error
 
 from towplane.parts.errors import ProtocolError, Upstream
 from towplane.parts.sse import WholeEvents, first_event
-from towplane.providers.adapter import Reader
 from towplane.providers.ask import Ask
 from towplane.providers.dialects.chat.verdict import Said
 from towplane.providers.dialects.responses import wire
 from towplane.providers.dialects.responses.failures import failure_of
+from towplane.providers.reader import Reader
 
 __all__ = ["ResponsesRelay", "make_relay"]
 
