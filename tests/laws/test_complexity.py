@@ -27,7 +27,8 @@ from towplane.routing.demand import NOTHING
 from towplane.routing.load import Load
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.spec import Complexity, RouteSpec
-from towplane.testing.hall import Fleet, route, target, usage, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import usage, whole
 
 ROLES = st.lists(st.sampled_from(["strong", "weak", ""]), min_size=1, max_size=6)
 

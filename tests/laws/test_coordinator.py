@@ -17,7 +17,10 @@ from towplane.tenants.events import Opened
 from towplane.tenants.leases import RATE_SHARE_S, RATE_WINDOW_S
 from towplane.tenants.spec import Budget, Limits
 from towplane.tenants.windows import Used
-from towplane.testing.hall import Client, Fleet, Upstream, Worker, route, target, usage, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.hall import Worker
+from towplane.testing.played import Client, Upstream
+from towplane.testing.wire import usage, whole
 
 PRICE = (1_000_000, 1_000_000, 2_000_000)
 """One nano-dollar for a token in, two for one out."""

@@ -8,8 +8,10 @@ from towplane.routing.chooser import Chooser, Pick
 from towplane.routing.decisions import Decided, Decisions, recall
 from towplane.routing.demand import NOTHING
 from towplane.routing.spec import RouteSpec
-from towplane.testing.hall import Fleet, Worker, route, target, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.hall import Worker
 from towplane.testing.rosters import make_roster
+from towplane.testing.wire import whole
 
 ANSWER = whole({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
 

@@ -13,7 +13,8 @@ from towplane.providers.prompt import read_prompt
 from towplane.routing.demand import Demand, Want
 from towplane.routing.keys import MOST_BLOCKS
 from towplane.routing.spec import Affinity, Hashing, Prefix, RouteSpec
-from towplane.testing.hall import Fleet, post, route, target
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import post
 
 ALL: frozenset[Want] = frozenset(("prefix", "blocks", "session"))
 TEXT = st.text(max_size=400)

@@ -25,7 +25,8 @@ from towplane.routing.discovery.standing import SETTLED_S
 from towplane.routing.spec import Breaker
 from towplane.targets.discovery.source import Listener
 from towplane.testing.clock import FakeClock
-from towplane.testing.hall import DONE, LAST, STREAM, Fleet, chunk, delta, event, route, target
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event
 
 A, B = Address("10.0.0.1", 8000), Address("10.0.0.2", 8000)
 

@@ -10,21 +10,10 @@ from towplane.routing.demand import NOTHING
 from towplane.routing.fallbacks import closed_by, reason_of
 from towplane.routing.spec import Retries, RouteSpec, Timeouts
 from towplane.tenants.events import Opened, Settled
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    chunk,
-    delta,
-    event,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client
 from towplane.testing.rosters import make_roster
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, usage, whole
 
 A = chunk(event(delta("a")))
 END = chunk(event(delta(finish="stop")) + DONE) + LAST

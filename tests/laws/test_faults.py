@@ -9,20 +9,9 @@ import pytest
 
 from towplane.routing.spec import Breaker, Retries, Slo, Timeouts
 from towplane.tenants.events import Opened, Settled
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    chunk,
-    delta,
-    event,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, usage, whole
 
 A = chunk(event(delta("a")))
 END = chunk(event(delta(finish="stop")) + DONE) + LAST

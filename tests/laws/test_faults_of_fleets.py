@@ -17,22 +17,9 @@ from towplane.routing.spec import Breaker, Outliers, Prefix, Queue, Retries, Tim
 from towplane.tenants.events import Opened, Settled
 from towplane.tenants.keys import KeyRecord, digest_of, mint
 from towplane.tenants.spec import Limits
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    Upstream,
-    chunk,
-    delta,
-    event,
-    post,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client, Upstream
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
 
 A = chunk(event(delta("a")))
 END = chunk(event(delta(finish="stop")) + DONE) + LAST

@@ -8,18 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from towplane.monitoring.catalogue import CATALOGUE
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Fleet,
-    chunk,
-    delta,
-    event,
-    route,
-    target,
-    usage,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, usage
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "towplane"

@@ -8,20 +8,9 @@ from hypothesis import strategies as st
 from towplane.routing.hedging import Hedging, estimate_nanousd
 from towplane.routing.spec import Hedge, Retries, Timeouts
 from towplane.tenants.events import Opened, Settled
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    chunk,
-    delta,
-    event,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, usage, whole
 
 PRICE = (1_000_000, 500_000, 2_000_000)
 ANSWER = whole({"choices": [], "usage": usage(10, 4)})

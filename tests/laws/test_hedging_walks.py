@@ -9,20 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from towplane.routing.spec import Breaker, Hedge, Retries, Timeouts
 from towplane.tenants.events import Opened, Settled
 from towplane.tenants.spec import Budget, Limits
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    Upstream,
-    chunk,
-    delta,
-    event,
-    route,
-    target,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client, Upstream
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, whole
 
 A = chunk(event(delta("a")))
 END = chunk(event(delta(finish="stop")) + DONE) + LAST

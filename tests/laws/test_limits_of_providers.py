@@ -16,7 +16,9 @@ from towplane.routing.backoff import backoff_s
 from towplane.routing.spec import Queue, Retries
 from towplane.tenants.events import Opened, Settled
 from towplane.tenants.spec import Limits
-from towplane.testing.hall import Client, Fleet, post, route, target, usage, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client
+from towplane.testing.wire import post, usage, whole
 
 BODY = {"model": "m", "max_tokens": 10}
 ANSWERED = {"choices": [], "usage": usage(10, 4)}

@@ -14,22 +14,9 @@ from towplane.document.plane import HttpLimits
 from towplane.routing.spec import Breaker, Retries, Timeouts
 from towplane.tenants.events import Opened, Settled
 from towplane.tenants.spec import Budget, Limits
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    Upstream,
-    chunk,
-    delta,
-    event,
-    post,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client, Upstream
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
 
 PRICE = (1_000_000, 500_000, 2_000_000)
 """Nano-dollars: 1 for a token in, half of one for a cached one, 2 for one out."""

@@ -10,8 +10,9 @@ from towplane.parts.errors import Unsupported
 from towplane.routing import policies
 from towplane.routing.latency import DECAY_S, PeakEwma
 from towplane.routing.policies.round_robin import RoundRobin
-from towplane.testing.hall import DONE, LAST, STREAM, Fleet, chunk, delta, event, route, target
-from towplane.testing.hall import whole as whole_answer
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event
+from towplane.testing.wire import whole as whole_answer
 
 ANSWER = whole_answer({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
 

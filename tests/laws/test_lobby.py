@@ -14,17 +14,10 @@ from towplane.routing.spec import Queue, Retries, Slo
 from towplane.tenants.events import Opened
 from towplane.tenants.keys import KeyRecord, TenantRecord, digest_of, mint
 from towplane.tenants.spec import Limits
-from towplane.testing.hall import (
-    Client,
-    Fleet,
-    Upstream,
-    Worker,
-    post,
-    route,
-    target,
-    usage,
-    whole,
-)  # fmt: skip
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.hall import Worker
+from towplane.testing.played import Client, Upstream
+from towplane.testing.wire import post, usage, whole
 
 ANSWER = whole({"choices": [], "usage": usage(10, 4)})
 BODY = {"model": "m", "max_tokens": 10}

@@ -15,20 +15,9 @@ from towplane.routing.spec import Mirror, MirrorBudget, Rewrite, RouteSpec, Time
 from towplane.tenants.events import Opened, Settled
 from towplane.tenants.keys import PLANE_ACCOUNT
 from towplane.tenants.spec import Budget, Limits
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Fleet,
-    Upstream,
-    chunk,
-    delta,
-    event,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Upstream
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, usage, whole
 
 ANSWER = {
     "choices": [{"index": 0, "message": {"content": "yes"}, "finish_reason": "stop"}],

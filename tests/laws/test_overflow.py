@@ -18,21 +18,9 @@ from towplane.tenants.consumption import overflow_used
 from towplane.tenants.events import Opened, Settled
 from towplane.tenants.ledger.schema import metadata, usage_by_day
 from towplane.tenants.spec import Limits
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    chunk,
-    delta,
-    event,
-    post,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.played import Client
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
 
 ANSWER = whole({"choices": [], "usage": usage(10, 4)})
 PRICE = (1_000_000, 1_000_000, 2_000_000)

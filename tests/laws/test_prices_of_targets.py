@@ -26,7 +26,8 @@ from towplane.tenants.prices import Rates, Sheet, Step, make_rates
 from towplane.tenants.pricing.book import PriceBook
 from towplane.tenants.pricing.entries import entry_at, moment_of
 from towplane.tenants.pricing.questions import Answer, BookEntry, Question
-from towplane.testing.hall import Fleet, route, target, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import whole
 
 USD = 10**9
 NOW = moment_of("2026-11-23") + 43_200

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from towplane.tenants.measures import MEASURES, limits_of, mode_of, used_of
 from towplane.tenants.spec import Budget, Limits, ProjectSpec
 from towplane.tenants.windows import Used, windows_at
-from towplane.testing.hall import Client, Fleet, Upstream, Worker, route, target, usage, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.hall import Worker
+from towplane.testing.played import Client, Upstream
+from towplane.testing.wire import usage, whole
 
 PRICE = (1_000_000, 1_000_000, 2_000_000)
 IN = 1  # `"messages":[]` is estimated as one token

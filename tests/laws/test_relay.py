@@ -11,22 +11,10 @@ from hypothesis import strategies as st
 
 from towplane.routing.spec import Retries
 from towplane.tenants.events import Progress, Settled
+from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.framing import Message
-from towplane.testing.hall import (
-    DONE,
-    LAST,
-    STREAM,
-    Client,
-    Fleet,
-    chunk,
-    delta,
-    event,
-    post,
-    route,
-    target,
-    usage,
-    whole,
-)
+from towplane.testing.played import Client
+from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
 
 ROLE = event(delta("", role="assistant"))
 A, B = event(delta("a")), event(delta("b"))

@@ -27,7 +27,8 @@ from towplane.tenants.events import Event, Marked, Opened
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.ledger import Ledger
 from towplane.testing.events import NOON, opened, settled
-from towplane.testing.hall import Fleet, post, route, target, usage, whole
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import post, usage, whole
 
 PEPPER = b"p" * 32
 BLOCK = 16

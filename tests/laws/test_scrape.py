@@ -9,7 +9,7 @@ from towplane.gateway.messages import Observed, SignalsAt, TargetInfo
 from towplane.gateway.scrape import Scraper, Source, sources_of
 from towplane.providers.spec import EngineSignals
 from towplane.routing.signals import Signals
-from towplane.testing.hall import Fleet, route, target
+from towplane.testing.fleet import Fleet, route, target
 
 VLLM = SignalsAt("vllm", "/metrics")
 PAGE = b"vllm:num_requests_running 2\nvllm:num_requests_waiting 1\nvllm:kv_cache_usage_perc 0.5\n"

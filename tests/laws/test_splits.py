@@ -14,7 +14,8 @@ from towplane.routing.load import Load
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.spec import Fallback, RouteSpec, Split, TargetSpec
 from towplane.routing.splits import Division, SplitNarrowing, arms_by_target, hash_of
-from towplane.testing.hall import DONE, STREAM, Fleet, chunk, delta, event, route, target
+from towplane.testing.fleet import Fleet, route, target
+from towplane.testing.wire import DONE, STREAM, chunk, delta, event
 
 KEYS = [hash_of(f"key-{number}") for number in range(1000)]
 ARMS = st.lists(st.integers(1, 100), min_size=2, max_size=4).map(

@@ -7,7 +7,7 @@ from towplane.gateway.messages import RouteInfo
 from towplane.tenants.force import expand_models, in_force
 from towplane.tenants.keys import KeyRecord, TenantRecord
 from towplane.tenants.spec import ProjectSpec
-from towplane.testing.hall import Fleet, route, target
+from towplane.testing.fleet import Fleet, route, target
 
 MODELS = ["gpt-small", "gpt-large", "claude", "org/llama:8b", "a.c", "abc"]
 

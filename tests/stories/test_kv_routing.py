@@ -15,10 +15,10 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from towplane.testing.client import ask
-from towplane.testing.hall import post
 from towplane.testing.kv_publisher import Publisher, removed, stored
 from towplane.testing.plane import UPSTREAM_KEY, RunningPlane, document, wait_until
 from towplane.testing.provider import FakeProvider
+from towplane.testing.wire import post
 
 COMMAND = "import sys; from towplane.cli.main import main; sys.exit(main())"
 PATIENCE_S = 30.0
