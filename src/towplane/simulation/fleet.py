@@ -27,7 +27,7 @@ from towplane.simulation.work import Sink
 __all__ = ["Fleet", "figures_of"]
 
 _OWN_FIGURES = ("step_s", "seq_s", "kv_s", "token_s", "attend_s", "kv_tokens", "sequences",
-                "batched", "queued", "apart")  # fmt: skip
+                "batched", "queued", "apart", "overhead_s")  # fmt: skip
 
 
 class Fleet:

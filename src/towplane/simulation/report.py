@@ -109,6 +109,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     tenants: list[TenantShare]
     moments: list[Moment]
     events: int
+    ended_s: float | None = None
+    """When the last answer was whole; None: none was."""
     wall_s: float | None = None
     """How long the simulation took; None where only the results are compared."""
 

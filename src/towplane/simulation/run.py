@@ -17,7 +17,7 @@ from towplane.routing.policies import POLICIES
 from towplane.routing.spec import RouteSpec
 from towplane.simulation.agenda import Agenda, Dated
 from towplane.simulation.arrival import Arrival
-from towplane.simulation.clients import Manners, OpenLoop, Users
+from towplane.simulation.clients import Manners, OpenLoop, Talks, Turn, Users
 from towplane.simulation.engine import Engine
 from towplane.simulation.faults import plan_faults
 from towplane.simulation.fleet import Fleet
@@ -72,8 +72,10 @@ def simulate(
     seed: int | None = None,
     plane: Plane | None = None,
     source: Source | None = None,
+    talks: Sequence[Sequence[Turn]] | None = None,
 ) -> Report:
-    """One run; the policy is the route's and the seed the scenario's where none is given."""
+    """One run; the policy is the route's and the seed the scenario's where none is given. `talks`
+    are written conversations, one for each user, instead of the scenario's arrivals."""
     began = perf_counter()
     seed = scenario.seed if seed is None else seed
     model, spec = _route(scenario, plane)
@@ -94,7 +96,7 @@ def simulate(
     )  # fmt: skip
     fleet.open(agenda, line, seed)
     plan_faults(scenario.faults, fleet.targets, scenario.engines, agenda)
-    clients, stream = _clients(scenario, line, tally, agenda, seed, source)
+    clients, stream = _clients(scenario, line, tally, agenda, seed, source, talks)
     agenda.run(stream, clients.arrive, scenario.seconds)
     if isinstance(clients, Users):
         clients.close()
@@ -117,11 +119,19 @@ def _route(scenario: Scenario, plane: Plane | None) -> tuple[str, RouteSpec]:
 
 
 def _clients(
-    scenario: Scenario, line: Line, tally: Tally, agenda: Agenda, seed: int, source: Source | None
+    scenario: Scenario,
+    line: Line,
+    tally: Tally,
+    agenda: Agenda,
+    seed: int,
+    source: Source | None,
+    talks: Sequence[Sequence[Turn]] | None,
 ) -> tuple[OpenLoop, Iterator[Dated]]:
     spec = scenario.clients
     manners = Manners(spec.patience_s, spec.retries, spec.first_s, spec.longest_s, spec.obeys)
     rng = Random(f"{seed}:clients")
+    if talks is not None:
+        return Talks(line, tally, agenda, manners, rng, talks=talks), iter(())
     users = scenario.arrivals.users
     if users is not None and source is None:
         shape = _conversations(users)
@@ -227,6 +237,7 @@ def _report(
         ],
         moments=_moments(tally, seconds),
         events=agenda.events,
+        ended_s=tally.ended_at,
         wall_s=wall_s,
     )  # fmt: skip
 

@@ -76,6 +76,8 @@ class EngineModel(Section, frozen=True, kw_only=True):
     """Requests that may wait in the engine before it answers 503; 0: any number."""
     apart: bool | None = None
     """Whether prompts are computed in steps of their own (vLLM V0)."""
+    overhead_s: Duration | None = field(name="overhead", default=None)
+    """Between the gateway and the first step."""
     price: PriceModel | None = None
     """What its tokens cost; absent: as the document says, if it does."""
     hourly: Money | None = None

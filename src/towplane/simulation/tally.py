@@ -43,7 +43,7 @@ class Tally:
 
     __slots__ = ("_after", "_bin", "_bin_s", "_has_slo", "_itl", "_itl_s", "_itls", "_total",
                  "_total_s", "_totals", "_ttft", "_ttft_s", "_ttfts", "_turns_at",
-                 "bins", "cached", "causes", "failed", "gave_up", "input", "nanousd",
+                 "bins", "cached", "causes", "ended_at", "failed", "gave_up", "input", "nanousd",
                  "output", "refused", "requests", "since", "tenants", "troubles",
                  "until")  # fmt: skip
 
@@ -57,6 +57,8 @@ class Tally:
         self.requests = self.failed = self.refused = self.gave_up = 0
         self.input = self.cached = self.output = 0
         self.nanousd: float = 0.0
+        self.ended_at: float | None = None
+        """The last answer's end."""
         self._ttft, self._itl, self._total = Histogram(), Histogram(), Histogram()
         self._ttfts: list[float] = []
         self._itls: list[float] = []
@@ -133,6 +135,7 @@ class Tally:
         """A client got it, which asked first at `at`."""
         if now >= self._turns_at:
             self._turn(now)
+        self.ended_at = now
         output = arrival.output
         ttft_s, total_s = first_at - at, now - at
         itl_s = (now - first_at) / (output - 1) if output > 1 else None
