@@ -9,14 +9,11 @@ from towplane.routing.chooser import Chooser
 from towplane.routing.demand import NOTHING
 from towplane.routing.fallbacks import closed_by, reason_of
 from towplane.routing.spec import Retries, RouteSpec, Timeouts
-from towplane.tenants.events import Opened, Settled
+from towplane.tenants.events import Settled
 from towplane.testing.fleet import Fleet, route, target
-from towplane.testing.played import Client
 from towplane.testing.rosters import make_roster
-from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, usage, whole
+from towplane.testing.wire import DONE, END, LAST, STREAM, TOKEN, chunk, delta, event, usage, whole
 
-A = chunk(event(delta("a")))
-END = chunk(event(delta(finish="stop")) + DONE) + LAST
 ANSWER = whole({"choices": [], "usage": usage(1, 1)})
 
 
@@ -29,25 +26,6 @@ def make(*steps: tuple[str, ...], **spec: Any) -> Fleet:
     return Fleet(type(info)(**fields), targets=targets)
 
 
-def ask(fleet: Fleet, **fields: Any) -> Client:
-    client = fleet.worker.connect()
-    client.ask(**fields)
-    fleet.turn()
-    return client
-
-
-def asked(fleet: Fleet) -> list[str]:
-    return [one.target[:-2] for one in fleet.worker.events(Opened)]
-
-
-def over(fleet: Fleet) -> None:
-    for client in fleet.worker.clients:
-        client.leave()
-    fleet.close()
-    assert fleet.errors == []
-    assert set(fleet.worker.journal.opened) == set(fleet.worker.journal.settled)
-
-
 def error(code: str) -> dict[str, Any]:
     return {"error": {"message": "no", "code": code, "type": code}}
 
@@ -58,31 +36,31 @@ FILTERED = whole(error("content_filter"), 400)
 
 def test_a_prompt_too_long_goes_to_the_model_with_the_larger_window_alone() -> None:
     fleet = make(("b",), ("c", "context-length"), ("d",))
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream("a").give(TOO_LONG)
     fleet.turn()
-    assert asked(fleet) == ["a", "c"]
+    assert fleet.asked() == ["a", "c"]
     fleet.worker.upstream("c").give(ANSWER)
     assert client.answer().status == 200
-    over(fleet)
+    fleet.over()
 
 
 def test_without_such_a_step_the_client_hears_of_it_at_once() -> None:
     for fleet in (make(("b",)), make(("b", "content-filter"))):
-        client = ask(fleet)
+        client = fleet.ask()
         fleet.worker.upstream("a").give(TOO_LONG)
         assert client.answer().status == 400
-        assert asked(fleet) == ["a"]
-        over(fleet)
+        assert fleet.asked() == ["a"]
+        fleet.over()
 
 
 def test_a_filtered_prompt_goes_where_it_may_go() -> None:
     fleet = make(("b", "content-filter"))
-    ask(fleet)
+    fleet.ask()
     fleet.worker.upstream("a").give(FILTERED)
     fleet.turn()
-    assert asked(fleet) == ["a", "b"]
-    over(fleet)
+    assert fleet.asked() == ["a", "b"]
+    fleet.over()
 
 
 @pytest.mark.parametrize(
@@ -96,39 +74,39 @@ def test_a_filtered_prompt_goes_where_it_may_go() -> None:
 )
 def test_each_failure_goes_to_the_step_that_names_it(answer: bytes, goes_to: str) -> None:
     fleet = make(("b", "rate-limit"), ("c", "price"), ("d", "overload"), ("e", "server-error"))
-    ask(fleet)
+    fleet.ask()
     fleet.worker.upstream("a").give(answer)
     fleet.turn()
-    assert asked(fleet) == ["a", goes_to]
-    over(fleet)
+    assert fleet.asked() == ["a", goes_to]
+    fleet.over()
 
 
 def test_timeouts_and_refused_connections_have_steps_of_their_own() -> None:
     fleet = make(("b", "unavailable"), ("c", "timeout"), timeouts=Timeouts(first_token_s=3.0))
-    ask(fleet, stream=True)
+    fleet.ask(stream=True)
     fleet.wait(4.0)
-    assert asked(fleet) == ["a", "c"]
+    assert fleet.asked() == ["a", "c"]
     fleet.refusing.add("a")
     for up in fleet.worker.upstreams:
         up.close()
-    ask(fleet)
+    fleet.ask()
     fleet.turn()
-    assert asked(fleet)[-2:] == ["a", "b"]
-    over(fleet)
+    assert fleet.asked()[-2:] == ["a", "b"]
+    fleet.over()
 
 
 def test_a_target_that_is_not_usable_counts_as_unavailable_and_one_at_its_limit_as_that() -> None:
     fleet = make(("b", "rate-limit"), ("c", "unavailable"))
     fleet.worker.hall.targets["a/m"].breaker.trip(fleet.clock.monotonic(), "failing")
     fleet.worker.hall.targets["a/m"].load.suspect()
-    ask(fleet)
-    assert asked(fleet) == ["c"]
-    over(fleet)
+    fleet.ask()
+    assert fleet.asked() == ["c"]
+    fleet.over()
     fleet = make(("c", "overload"), ("b", "rate-limit"))
     fleet.worker.hall.targets["a/m"].park(fleet.clock.monotonic() + 50)
-    ask(fleet)
-    assert asked(fleet) == ["b"]
-    over(fleet)
+    fleet.ask()
+    assert fleet.asked() == ["b"]
+    fleet.over()
 
 
 def test_a_retry_within_the_routes_own_targets_asks_for_no_reason() -> None:
@@ -136,14 +114,14 @@ def test_a_retry_within_the_routes_own_targets_asks_for_no_reason() -> None:
     fields = {name: getattr(info, name) for name in info.__struct_fields__}
     fields["on"] = ((), ("rate-limit",))
     fleet = Fleet(type(info)(**fields), targets=[target(host) for host in "abc"])
-    ask(fleet)
+    fleet.ask()
     fleet.worker.upstream("a").give(whole({}, 500))
     fleet.turn()
-    assert asked(fleet) == ["a", "b"]
+    assert fleet.asked() == ["a", "b"]
     fleet.worker.upstream("b").give(whole({}, 500))
     fleet.turn()
-    assert asked(fleet) == ["a", "b"], "no step is for a server's error"
-    over(fleet)
+    assert fleet.asked() == ["a", "b"], "no step is for a server's error"
+    fleet.over()
 
 
 def test_the_reasons_close_groups() -> None:
@@ -180,42 +158,42 @@ BAD_STARTS = {
 @pytest.mark.parametrize("start", BAD_STARTS.values(), ids=BAD_STARTS.keys())
 def test_a_stream_that_fails_before_its_first_token_is_tried_elsewhere(start: bytes) -> None:
     fleet = make(("b",))
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     fleet.worker.upstream("a").give(start)
     fleet.turn()
     assert not client.received, "nothing is written before a token or a good end"
-    assert asked(fleet) == ["a", "b"]
-    fleet.worker.upstream("b").give(STREAM, A, END)
+    assert fleet.asked() == ["a", "b"]
+    fleet.worker.upstream("b").give(STREAM, TOKEN, END)
     assert client.answer().get(b"x-towplane-target") == b"b/m"
     outcomes = [end.outcome for end in fleet.worker.events(Settled)]
     assert outcomes[0] in ("protocol", "overloaded")
     assert outcomes[1] == "ok"
-    over(fleet)
+    fleet.over()
 
 
 def test_a_stream_that_ends_well_without_a_token_is_an_answer() -> None:
     fleet = make(("b",))
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     fleet.worker.upstream("a").give(STREAM, END)
     assert client.answer().status == 200
-    assert asked(fleet) == ["a"]
-    over(fleet)
+    assert fleet.asked() == ["a"]
+    fleet.over()
 
 
 @pytest.mark.parametrize("body", [b"", b"{oops", b"<html>busy</html>"])
 def test_an_answer_in_one_piece_that_is_none_is_tried_elsewhere(body: bytes) -> None:
     fleet = make(("b",))
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream("a").give(whole(body))
     fleet.turn()
     fleet.worker.upstream("b").give(ANSWER)
     assert client.answer().get(b"x-towplane-target") == b"b/m"
-    over(fleet)
+    fleet.over()
 
 
 def test_an_error_in_the_body_of_a_200_is_an_error() -> None:
     fleet = make(("b",), retries=Retries(most=1))
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream("a").give(whole(error("rate_limit_exceeded")))
     assert client.answer().status == 429
-    over(fleet)
+    fleet.over()

@@ -19,29 +19,24 @@ from towplane.tenants.keys import KeyRecord, digest_of, mint
 from towplane.tenants.spec import Limits
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.played import Client, Upstream
-from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
+from towplane.testing.wire import (
+    ANSWER,
+    DONE,
+    END,
+    LAST,
+    STREAM,
+    TOKEN,
+    chunk,
+    event,
+    post,
+    whole,
+)
 
-A = chunk(event(delta("a")))
-END = chunk(event(delta(finish="stop")) + DONE) + LAST
-ANSWER = whole({"choices": [], "usage": usage(10, 4)})
 CUDA = whole({"error": {"message": "CUDA error: an illegal memory access was encountered"}}, 500)
 
 
 def make(*groups: list[str], **spec: Any) -> Fleet:
-    groups = groups or (["a", "b"],)
-    hosts = [host for group in groups for host in group]
-    return Fleet(route("m", *groups, **spec), targets=[target(host) for host in hosts])
-
-
-def ask(fleet: Fleet, *, stream: bool = False, **fields: Any) -> Client:
-    client = fleet.worker.connect()
-    client.ask(stream=stream, **fields)
-    fleet.turn()
-    return client
-
-
-def asked(fleet: Fleet) -> list[str]:
-    return [one.target[:-2] for one in fleet.worker.events(Opened)]
+    return Fleet.of(route("m", *(groups or (["a", "b"],)), **spec))
 
 
 def give(fleet: Fleet, host: str, *pieces: bytes) -> None:
@@ -51,7 +46,7 @@ def give(fleet: Fleet, host: str, *pieces: bytes) -> None:
 
 def serve(fleet: Fleet, client: Client, what: bytes = ANSWER) -> str:
     """Answer the newest attempt; who made it."""
-    host = asked(fleet)[-1]
+    host = fleet.asked()[-1]
     give(fleet, host, what)
     assert client.answer().complete
     return host
@@ -91,11 +86,11 @@ def say(fleet: Fleet, **kv: float) -> None:
 def test_f4_an_engine_whose_kv_cache_is_full_is_routed_around_until_it_has_room() -> None:
     fleet = make(choose="scored")
     say(fleet, a=0.30, b=0.40)
-    assert {serve(fleet, ask(fleet, user=str(n))) for n in range(8)} == {"a"}
+    assert {serve(fleet, fleet.ask(user=str(n))) for n in range(8)} == {"a"}
     say(fleet, a=0.97, b=0.40)
-    assert {serve(fleet, ask(fleet, user=str(n))) for n in range(8)} == {"b"}
+    assert {serve(fleet, fleet.ask(user=str(n))) for n in range(8)} == {"b"}
     say(fleet, a=0.20, b=0.97)
-    assert {serve(fleet, ask(fleet, user=str(n))) for n in range(8)} == {"a"}
+    assert {serve(fleet, fleet.ask(user=str(n))) for n in range(8)} == {"a"}
     leave(fleet)
 
 
@@ -103,9 +98,9 @@ def test_f4_old_news_of_a_full_cache_is_not_believed_for_ever() -> None:
     fleet = make(choose="scored")
     say(fleet, a=0.97, b=0.10)
     fleet.wait(10.0)
-    clients = [ask(fleet) for _ in range(4)]
+    clients = [fleet.ask() for _ in range(4)]
     assert len(clients) == 4
-    assert Counter(asked(fleet)) == {"a": 2, "b": 2}
+    assert Counter(fleet.asked()) == {"a": 2, "b": 2}
     leave(fleet)
 
 
@@ -115,27 +110,27 @@ def test_f4_old_news_of_a_full_cache_is_not_believed_for_ever() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_f5_a_target_that_wants_to_be_left_alone_is_not_asked_before(status: int) -> None:
     fleet = make()
-    client = ask(fleet)
+    client = fleet.ask()
     give(fleet, "a", whole({}, status, "retry-after: 7\r\n"))
     assert serve(fleet, client) == "b"
-    assert {serve(fleet, ask(fleet)) for _ in range(6)} == {"b"}
+    assert {serve(fleet, fleet.ask()) for _ in range(6)} == {"b"}
     fleet.wait(6.5)
-    assert {serve(fleet, ask(fleet)) for _ in range(6)} == {"b"}
+    assert {serve(fleet, fleet.ask()) for _ in range(6)} == {"b"}
     fleet.wait(1.0)
-    assert {serve(fleet, ask(fleet)) for _ in range(6)} == {"a", "b"}
+    assert {serve(fleet, fleet.ask()) for _ in range(6)} == {"a", "b"}
     leave(fleet)
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_f5_without_another_target_the_client_is_told_when_to_come_back(status: int) -> None:
     fleet = make(["a"], retries=Retries(most=1))
-    first = ask(fleet)
+    first = fleet.ask()
     give(fleet, "a", whole({}, status, "retry-after: 30\r\n"))
     assert first.answer().status == status
-    second = ask(fleet).answer()
+    second = fleet.ask().answer()
     assert second.status in (429, 503)
     assert 29 <= int(second.get(b"retry-after")) <= 30
-    assert asked(fleet) == ["a"], "nothing is sent to who asked to be left alone"
+    assert fleet.asked() == ["a"], "nothing is sent to who asked to be left alone"
     leave(fleet)
 
 
@@ -218,7 +213,7 @@ class Storm:
 
     def _come(self, *, is_patient: bool) -> None:
         self.requests += 1
-        self.clients.append((ask(self.fleet, stream=True), is_patient))
+        self.clients.append((self.fleet.ask(stream=True), is_patient))
 
     def _serve(self) -> None:
         for up in self.fleet.worker.upstreams:
@@ -230,7 +225,7 @@ class Storm:
             self._done -= 1.0
             for queue in self.waiting.values():
                 if queue:
-                    queue.popleft().give(STREAM, A, END)  # to nobody, if it was given up
+                    queue.popleft().give(STREAM, TOKEN, END)  # to nobody, if it was given up
 
     def _settle(self) -> None:
         left = []
@@ -241,7 +236,7 @@ class Storm:
             if client.answer().status == 200:
                 self.good += 1
             elif is_patient:
-                left.append((ask(self.fleet, stream=True), False))
+                left.append((self.fleet.ask(stream=True), False))
                 self.requests += 1
             client.leave()
         self.clients = left
@@ -286,12 +281,12 @@ def test_f6_without_one_the_same_burst_ends_in_a_spiral() -> None:
 def test_f9_an_engine_whose_gpu_failed_is_ejected_by_its_breaker_and_no_client_notices() -> None:
     fleet = make(breaker=Breaker(failures=5, open_s=30.0))
     for _ in range(30):
-        client = ask(fleet)
+        client = fleet.ask()
         while not client.received:
-            host = asked(fleet)[-1]
+            host = fleet.asked()[-1]
             give(fleet, host, CUDA if host == "a" else ANSWER)
         assert client.answer().status == 200
-    assert Counter(asked(fleet)) == {"a": 5, "b": 30}
+    assert Counter(fleet.asked()) == {"a": 5, "b": 30}
     assert fleet.worker.hall.targets["a/m"].breaker.state == "open"
     leave(fleet)
 
@@ -301,37 +296,37 @@ def test_f9_one_that_fails_half_of_its_requests_is_left_out_as_an_outlier() -> N
     fleet.wait(11.0)
     fails = 0
     for _ in range(60):
-        client = ask(fleet)
+        client = fleet.ask()
         while not client.received:
-            host = asked(fleet)[-1]
+            host = fleet.asked()[-1]
             fails += host == "a"
             give(fleet, host, CUDA if host == "a" and fails % 2 else ANSWER)
         assert client.answer().status == 200
     fleet.wait(11.0)
-    before = len(asked(fleet))
+    before = len(fleet.asked())
     for _ in range(9):
-        serve(fleet, ask(fleet))
-    assert set(asked(fleet)[before:]) == {"b", "c"}
+        serve(fleet, fleet.ask())
+    assert set(fleet.asked()[before:]) == {"b", "c"}
     leave(fleet)
 
 
 def test_f9_a_replica_that_drains_ends_what_it_has_and_gets_nothing_new() -> None:
     fleet = make(choose="round-robin")
-    streams = [ask(fleet, stream=True) for _ in range(4)]
+    streams = [fleet.ask(stream=True) for _ in range(4)]
     running = [up for up in fleet.worker.upstreams if up.requests]
     for up in running:
-        up.give(STREAM, A)
+        up.give(STREAM, TOKEN)
     drains = msgspec.structs.replace(target("a"), state="draining", reason="its GPU failed")
     fleet.reload(targets=(drains, target("b")))
     fleet.turn()
-    before = len(asked(fleet))
-    assert {serve(fleet, ask(fleet)) for _ in range(6)} == {"b"}
+    before = len(fleet.asked())
+    assert {serve(fleet, fleet.ask()) for _ in range(6)} == {"b"}
     for up in running:
-        up.give(A, END)
+        up.give(TOKEN, END)
     fleet.turn()
     assert [client.answer().complete for client in streams] == [True] * 4
     assert not any(b'"error"' in client.received for client in streams)
-    assert asked(fleet)[:before] == ["a", "b", "a", "b"]
+    assert fleet.asked()[:before] == ["a", "b", "a", "b"]
     assert {end.outcome for end in fleet.worker.events(Settled)} == {"ok"}
     leave(fleet)
 
@@ -341,9 +336,9 @@ def test_f9_a_replica_that_drains_ends_what_it_has_and_gets_nothing_new() -> Non
 
 def test_f10_when_the_nodes_of_a_route_are_gone_the_next_tier_answers_and_they_come_back() -> None:
     fleet = make(["a", "b"], ["managed"])
-    stream = ask(fleet, stream=True)
+    stream = fleet.ask(stream=True)
     up = fleet.worker.upstreams[0]
-    up.give(STREAM, A)
+    up.give(STREAM, TOKEN)
     everybody, info = fleet.snapshot.targets, fleet.snapshot.routes
 
     def remain(*hosts: str) -> None:
@@ -354,14 +349,14 @@ def test_f10_when_the_nodes_of_a_route_are_gone_the_next_tier_answers_and_they_c
         fleet.turn()
 
     remain("b")
-    assert {serve(fleet, ask(fleet)) for _ in range(3)} == {"b"}
+    assert {serve(fleet, fleet.ask()) for _ in range(3)} == {"b"}
     remain()
-    assert {serve(fleet, ask(fleet)) for _ in range(3)} == {"managed"}
+    assert {serve(fleet, fleet.ask()) for _ in range(3)} == {"managed"}
     assert {one.cause for one in fleet.worker.events(Opened)[-3:]} == {"fallback"}
-    up.give(A, END)
+    up.give(TOKEN, END)
     assert stream.answer().complete, "what runs there goes on"
     remain("a", "b")
-    assert {serve(fleet, ask(fleet)) for _ in range(4)} == {"a", "b"}
+    assert {serve(fleet, fleet.ask()) for _ in range(4)} == {"a", "b"}
     leave(fleet)
 
 
@@ -376,11 +371,11 @@ def test_f11_a_wrong_version_is_told_in_the_vendors_words_and_not_tried_again(
     status: int, words: str
 ) -> None:
     fleet = make()
-    client = ask(fleet)
+    client = fleet.ask()
     give(fleet, "a", whole({"error": {"message": words}}, status))
     told = client.answer()
     assert (told.status, json.loads(told.body)["error"]["message"]) == (status, words)
-    assert asked(fleet) == ["a"]
+    assert fleet.asked() == ["a"]
     assert fleet.worker.hall.targets["a/m"].breaker.state == "closed"
     leave(fleet)
 
@@ -389,15 +384,15 @@ def test_f11_a_wrong_version_is_told_in_the_vendors_words_and_not_tried_again(
 def test_f11_a_refused_credential_fails_fast_and_is_named_without_its_secret(status: int) -> None:
     secret = "sk-SECRET-0001"
     fleet = Fleet(route("m", ["a"]), targets=[target("a", keys=[secret])])
-    client = ask(fleet)
+    client = fleet.ask()
     said = {"error": {"message": f"Incorrect API key provided: {secret}, größer"}}
     give(fleet, "a", whole(json.dumps(said, ensure_ascii=False).encode(), status))
     told = client.answer()
     assert (told.status, told.get(b"x-towplane-reason")) == (502, b"upstream-denied")
     assert b"credential a#1" in told.body
-    second = ask(fleet).answer()
+    second = fleet.ask().answer()
     assert (second.status, second.get(b"x-towplane-reason")) == (502, b"no-credential")
-    assert asked(fleet) == ["a"], "neither is tried again, nor is the vendor asked once more"
+    assert fleet.asked() == ["a"], "neither is tried again, nor is the vendor asked once more"
     (standing,) = fleet.worker.hall.report(1).credentials
     assert (standing.name, standing.state) == ("a#1", "parked")
     shown = f"{told.body!r} {second.body!r} {standing!r} {fleet.worker.events(Settled)!r}"
@@ -438,7 +433,7 @@ def sent_in(fleet: Fleet, client: Client, size: int) -> bytes:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10_000])
 def test_f13_a_stream_passes_through_as_it_is_however_it_is_cut(size: int) -> None:
     fleet = make(["a"])
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     assert sent_in(fleet, client, size) == odd_stream()
     leave(fleet)
 
@@ -469,7 +464,7 @@ def test_f13_a_translated_stream_keeps_words_and_tells_calls_apart(size: int) ->
 def test_f13_what_the_client_wrote_goes_up_as_it_was_written(content: str | None) -> None:
     fleet = make(["a"])
     messages: list[Any] = [{"role": "assistant", "content": content, "tool_calls": []}]
-    ask(fleet, messages=messages)
+    fleet.ask(messages=messages)
     (request,) = fleet.worker.upstream("a").requests
     assert json.loads(bytes(request.body))["messages"] == messages
     leave(fleet)
@@ -491,14 +486,14 @@ def test_f15_skewed_weights_are_seen_in_the_share_of_each_target_and_leave_with_
 
     weigh(200, 1)
     for _ in range(100):
-        serve(fleet, ask(fleet))
+        serve(fleet, fleet.ask())
     shares = counted(fleet, "towplane_attempts_total")
     assert shares["a/m"] >= 99 * shares["b/m"]
     weigh(1, 1)
-    before = len(asked(fleet))
+    before = len(fleet.asked())
     for _ in range(100):
-        serve(fleet, ask(fleet))
-    now = Counter(asked(fleet)[before:])
+        serve(fleet, fleet.ask())
+    now = Counter(fleet.asked()[before:])
     assert abs(now["a"] - now["b"]) <= 4
     leave(fleet)
 
@@ -521,7 +516,7 @@ def test_f15_a_hot_key_spills_over_to_the_others(
     """Forty at once under one key: nobody has more than the bound of its policy."""
     fleet = make(["a", "b", "c", "d"], choose=choose, **spec)
     for _ in range(40):
-        ask(fleet, messages=HOT, user="one")
+        fleet.ask(messages=HOT, user="one")
     shares = counted(fleet, "towplane_target_inflight")
     assert sum(shares.values()) == 40
     assert max(shares.values()) <= most, shares
@@ -532,6 +527,6 @@ def test_f15_without_a_bound_a_hot_key_sticks_and_is_seen() -> None:
     """`prefix` as it is by default looks away from queues until they differ by 64."""
     fleet = make(["a", "b", "c", "d"], choose="prefix")
     for _ in range(40):
-        ask(fleet, messages=HOT)
+        fleet.ask(messages=HOT)
     assert sorted(counted(fleet, "towplane_target_inflight").values()) == [0, 0, 0, 40]
     leave(fleet)

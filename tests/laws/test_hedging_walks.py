@@ -11,17 +11,15 @@ from towplane.tenants.events import Opened, Settled
 from towplane.tenants.spec import Budget, Limits
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.played import Client, Upstream
-from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, whole
+from towplane.testing.wire import END, STREAM, TOKEN, chunk, delta, event, whole
 
-A = chunk(event(delta("a")))
-END = chunk(event(delta(finish="stop")) + DONE) + LAST
 TIMES = Timeouts(connect_s=2.0, first_token_s=4.0, between_tokens_s=3.0, total_s=20.0)
 SAID: dict[str, tuple[bytes, ...]] = {
     "head": (STREAM,),
     "role": (STREAM, chunk(event(delta(role="assistant")))),
-    "token": (STREAM, A),
-    "stream": (STREAM, A, END),
-    "more": (A,),
+    "token": (STREAM, TOKEN),
+    "stream": (STREAM, TOKEN, END),
+    "more": (TOKEN,),
     "end": (END,),
     "500": (whole({}, 500),),
     "400": (whole({"error": {"message": "bad"}}, 400),),

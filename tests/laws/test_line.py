@@ -16,13 +16,23 @@ from towplane.tenants.events import Opened, Settled
 from towplane.tenants.spec import Budget, Limits
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.played import Client, Upstream
-from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
+from towplane.testing.wire import (
+    END,
+    LAST,
+    STREAM,
+    TOKEN,
+    chunk,
+    delta,
+    event,
+    post,
+    usage,
+    whole,
+)
 
 PRICE = (1_000_000, 500_000, 2_000_000)
 """Nano-dollars: 1 for a token in, half of one for a cached one, 2 for one out."""
 ANSWER = whole({"choices": [], "usage": usage(10, 4, cached=4)})
-A, B = chunk(event(delta("a"))), chunk(event(delta("b")))
-END = chunk(event(delta(finish="stop")) + DONE) + LAST
+B = chunk(event(delta("b")))
 TIMEOUTS = Timeouts(connect_s=2.0, first_token_s=20.0, between_tokens_s=5.0, total_s=60.0)
 
 
@@ -33,20 +43,7 @@ def make(*groups: list[str], **more: Any) -> Fleet:
     for name in ("timeouts", "retries", "breaker"):
         if name in more:
             for_route[name] = more.pop(name)
-    hosts = [host for group in groups for host in group]
-    price = more.pop("price", PRICE)
-    return Fleet(
-        route("m", *groups, **for_route),
-        targets=[target(host, price=price) for host in hosts],
-        **more,
-    )
-
-
-def ask(fleet: Fleet, **fields: Any) -> Client:
-    client = fleet.worker.connect()
-    client.ask(**fields)
-    fleet.turn()
-    return client
+    return Fleet.of(route("m", *groups, **for_route), **({"price": PRICE} | more))
 
 
 def told(client: Client) -> tuple[int, str]:
@@ -65,29 +62,12 @@ def ends(fleet: Fleet) -> list[tuple[str, str, bool]]:
     ]
 
 
-def over(fleet: Fleet) -> None:
-    """Every walk ends so: nothing runs, nothing is held, every attempt is settled."""
-    fleet.close()
-    assert fleet.errors == []
-    for worker in fleet.workers.values():
-        hall = worker.hall
-        assert not hall.exchanges
-        assert not hall.connections
-        assert set(worker.journal.opened) == set(worker.journal.settled)
-        assert [state.in_flight for state in hall.targets.values()] == [0] * len(hall.targets)
-        assert [state.counters.in_flight for state in hall.routes.values()] == [0]
-        requests: dict[str, int] = {}
-        for id, end in worker.journal.settled.items():
-            requests[id.partition(".")[0]] = requests.get(id.partition(".")[0], 0) + end.final
-        assert set(requests.values()) <= {1}, "one attempt decided what the client saw"
-
-
 # A good walk
 
 
 def test_an_attempt_is_opened_before_the_target_hears_of_it_and_settled_before_the_client() -> None:
     fleet = make()
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream().give(ANSWER)
     kinds = [
         type(effect.what).__name__ if effect.where == "journal" else effect.where
@@ -95,13 +75,13 @@ def test_an_attempt_is_opened_before_the_target_hears_of_it_and_settled_before_t
     ]
     assert kinds == ["Opened", "upstream", "Settled", "client"]
     assert told(client) == (200, "")
-    over(fleet)
+    fleet.over()
 
 
 def test_an_answer_says_who_gave_it_and_passes_on_what_a_client_may_see() -> None:
     fleet = make(["a"], ["b"])
     fleet.refusing.add("a")
-    client = ask(fleet)
+    client = fleet.ask()
     headers = "x-request-id: up-1\r\nset-cookie: c\r\nx-ratelimit-limit: 5\r\n"
     fleet.worker.upstream("b").give(whole({}, headers=headers))
     (opened,) = {one.id.partition(".")[0] for one in fleet.worker.events(Opened)}
@@ -113,7 +93,7 @@ def test_an_answer_says_who_gave_it_and_passes_on_what_a_client_may_see() -> Non
         (b"content-type", b"application/json"),
         (b"x-request-id", b"up-1"),
     ]
-    over(fleet)
+    fleet.over()
 
 
 def test_a_target_gets_its_own_credential_and_model_and_never_the_clients_key() -> None:
@@ -134,29 +114,29 @@ def test_a_target_gets_its_own_credential_and_model_and_never_the_clients_key() 
         b"traceparent": b"00-1",
         b"content-length": b"13",
     }
-    over(fleet)
+    fleet.over()
 
 
 def test_money_is_reserved_and_settled_to_the_nano_dollar() -> None:
     """Reserved: 1 token in, 10 out: 21. Used: 6 in, 4 cached, 4 out: 16; 5 come back."""
     fleet = make(budget=Budget(total_nanousd=21 + 16))
-    first = ask(fleet, max_tokens=10)
+    first = fleet.ask(max_tokens=10)
     assert [one.reserved_nanousd for one in fleet.worker.events(Opened)] == [21]
     fleet.worker.upstream().give(ANSWER)
     assert [one.cost_nanousd for one in fleet.worker.events(Settled)] == [16]
-    second = ask(fleet, max_tokens=10)
+    second = fleet.ask(max_tokens=10)
     fleet.worker.upstream().give(ANSWER)
-    third = ask(fleet, max_tokens=3)
+    third = fleet.ask(max_tokens=3)
     assert [told(client) for client in (first, second, third)] == [
         (200, ""),
         (200, ""),
         (429, "budget-total"),
     ]
-    fourth = ask(fleet, max_tokens=1)
+    fourth = fleet.ask(max_tokens=1)
     fleet.worker.upstream().give(whole({"usage": usage(1, 1)}))
     assert told(fourth) == (200, "")
-    assert told(ask(fleet, max_tokens=1)) == (429, "budget-total"), "2 are left, 3 are needed"
-    over(fleet)
+    assert told(fleet.ask(max_tokens=1)) == (429, "budget-total"), "2 are left, 3 are needed"
+    fleet.over()
 
 
 def test_money_is_reserved_at_the_price_of_the_dearest_target() -> None:
@@ -164,9 +144,9 @@ def test_money_is_reserved_at_the_price_of_the_dearest_target() -> None:
         route("m", ["a"], ["b"]),
         targets=[target("a", price=(1, 1, 1)), target("b", price=(10**6, 10**6, 5 * 10**6))],
     )
-    ask(fleet, max_tokens=10)
+    fleet.ask(max_tokens=10)
     assert [one.reserved_nanousd for one in fleet.worker.events(Opened)] == [1 + 50]
-    over(fleet)
+    fleet.over()
 
 
 # Refusals
@@ -228,7 +208,7 @@ def test_a_refusal_is_an_error_of_the_clients_dialect_and_reaches_no_target(case
     assert sorted(error) == ["code", "message", "param", "type"]
     assert fleet.worker.upstreams == []
     assert fleet.worker.effects[:-1] == []
-    over(fleet)
+    fleet.over()
 
 
 def test_when_no_target_can_answer_the_refusal_says_why_and_gives_everything_back() -> None:
@@ -237,15 +217,15 @@ def test_when_no_target_can_answer_the_refusal_says_why_and_gives_everything_bac
     states = (("a", "crash-loop", "exit 1"), ("b", "starting", ""))
     fleet.reload(targets=tuple(target(n, price=PRICE, state=s, reason=r) for n, s, r in states))
     fleet.turn()
-    client = ask(fleet)
+    client = fleet.ask()
     assert told(client) == (503, "no-target")
     assert b"a/m is crash-loop (exit 1); b/m is starting." in client.answer().body
     fleet.reload(targets=snapshot)
     fleet.turn()
-    again = ask(fleet)
+    again = fleet.ask()
     fleet.worker.upstream("a").give(ANSWER)
     assert told(again) == (200, "")
-    over(fleet)
+    fleet.over()
 
 
 # Trying again
@@ -305,12 +285,12 @@ def test_before_the_first_token_another_target_is_tried(
     case: Failure, groups: tuple[list[str], ...]
 ) -> None:
     fleet = make(*groups)
-    client = ask(fleet, stream=case.stream)
+    client = fleet.ask(stream=case.stream)
     case.given(fleet.worker.upstream("a"))
     fleet.turn()
     if case.want != "ok":
         if case.stream:
-            fleet.worker.upstream("b").give(STREAM, A, END)
+            fleet.worker.upstream("b").give(STREAM, TOKEN, END)
         else:
             fleet.worker.upstream("b").give(ANSWER)
     assert told(client) == (200, "")
@@ -318,25 +298,25 @@ def test_before_the_first_token_another_target_is_tried(
     if case.want != "ok":
         assert ends(fleet) == [("a", case.want, False), ("b", "ok", True)]
         assert causes == ["first", "retry" if len(groups) == 1 else "fallback"]
-    over(fleet)
+    fleet.over()
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_the_callers_own_fault_is_passed_on_as_it_is(status: int) -> None:
     fleet = make(["a", "b"])
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream("a").give(whole({"error": {"message": "no"}}, status))
     assert told(client) == (status, "upstream-rejected")
     assert json.loads(client.answer().body) == {"error": {"message": "no"}}
     assert ends(fleet) == [("a", "refused", True)]
-    over(fleet)
+    fleet.over()
 
 
 def test_after_the_first_token_nothing_is_tried_again() -> None:
     fleet = make(["a", "b"])
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     up = fleet.worker.upstream("a")
-    up.give(STREAM, A)
+    up.give(STREAM, TOKEN)
     up.close()
     answer = client.answer()
     assert not answer.complete
@@ -344,12 +324,12 @@ def test_after_the_first_token_nothing_is_tried_again() -> None:
     assert b'"code":"unavailable"' in answer.body
     assert ends(fleet) == [("a", "unavailable", True)]
     assert [end.output for end in fleet.worker.events(Settled)] == [1]
-    over(fleet)
+    fleet.over()
 
 
 def test_the_last_failure_is_told_when_nobody_answers() -> None:
     fleet = make(["a"], ["b"], ["c"])
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream("a").give(whole({"a": 1}, 500))
     fleet.turn()
     fleet.worker.upstream("b").close()
@@ -359,15 +339,15 @@ def test_the_last_failure_is_told_when_nobody_answers() -> None:
     assert json.loads(client.answer().body) == {"c": 1}
     assert client.answer().get(b"retry-after") == b"7"
     assert [end[1] for end in ends(fleet)] == ["server_error", "unavailable", "overloaded"]
-    over(fleet)
+    fleet.over()
 
 
 def test_no_more_attempts_are_made_than_the_route_allows() -> None:
     fleet = make(["a"], ["b"], ["c"], retries=Retries(most=2, floor=100.0))
     fleet.refusing |= {"a", "b"}
-    assert told(ask(fleet)) == (502, "unavailable")
+    assert told(fleet.ask()) == (502, "unavailable")
     assert len(fleet.worker.events(Opened)) == 2
-    over(fleet)
+    fleet.over()
 
 
 def test_without_retry_budget_the_first_failure_is_the_answer() -> None:
@@ -375,29 +355,29 @@ def test_without_retry_budget_the_first_failure_is_the_answer() -> None:
     fleet.refusing.add("a")
     outcomes = []
     for _ in range(4):  # the turns go a, b, a, b; a retry is a turn, too
-        client = ask(fleet)
+        client = fleet.ask()
         if not client.received:
             fleet.worker.upstream("b").give(ANSWER)
         outcomes.append(told(client)[0])
     assert outcomes.count(502) >= 1
     assert sum(one.cause == "retry" for one in fleet.worker.events(Opened)) == 1
     assert fleet.worker.hall.routes["m"].counters.retries_denied == outcomes.count(502)
-    over(fleet)
+    fleet.over()
 
 
 def test_a_target_that_asks_to_be_left_alone_is() -> None:
     fleet = make(["a"], ["b"])
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.worker.upstream("a").give(whole({}, 429, "retry-after: 30\r\n"))
     fleet.turn()
     fleet.worker.upstream("b").give(ANSWER)
     assert told(client) == (200, "")
     for wait_s, host in ((29.0, "b"), (2.0, "a")):
         fleet.wait(wait_s)
-        client = ask(fleet)
+        client = fleet.ask()
         fleet.worker.upstream().give(ANSWER)
         assert client.answer().get(b"x-towplane-target") == f"{host}/m".encode()
-    over(fleet)
+    fleet.over()
 
 
 def test_a_breaker_leaves_a_failing_target_alone_and_probes_it_once() -> None:
@@ -408,21 +388,21 @@ def test_a_breaker_leaves_a_failing_target_alone_and_probes_it_once() -> None:
         fleet.wait(wait_s)
         if wait_s:
             fleet.refusing.clear()
-        client = ask(fleet)
+        client = fleet.ask()
         fleet.worker.upstream().give(ANSWER)
         hosts.append([one.target[0] for one in fleet.worker.events(Opened)][-1])
         assert told(client) == (200, "")
     assert hosts == ["b", "b", "b", "a"]
     assert [one.target[0] for one in fleet.worker.events(Opened)] == list("abab" + "ba")
-    over(fleet)
+    fleet.over()
 
 
 def test_a_kept_connection_that_had_been_closed_is_dialled_anew_once() -> None:
     fleet = make(["a"], ["b"])
-    ask(fleet)
+    fleet.ask()
     first = fleet.worker.upstream("a")
     first.give(ANSWER)
-    client = ask(fleet)
+    client = fleet.ask()
     assert len(first.requests) == 2, "it was kept"
     first.close()
     fleet.turn()
@@ -437,7 +417,7 @@ def test_a_kept_connection_that_had_been_closed_is_dialled_anew_once() -> None:
     ]  # fmt: skip
     state = fleet.worker.hall.targets["a/m"]
     assert state.failures == 1, "an old connection is not the target's fault"
-    over(fleet)
+    fleet.over()
 
 
 # Time
@@ -446,7 +426,7 @@ def test_a_kept_connection_that_had_been_closed_is_dialled_anew_once() -> None:
 def test_a_connection_that_takes_too_long_is_given_up() -> None:
     fleet = make(["a"], ["b"])
     fleet.hanging.add("a")
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.wait(2.0)
     assert ends(fleet) == []
     fleet.wait(0.1, step_s=0.05)
@@ -454,13 +434,13 @@ def test_a_connection_that_takes_too_long_is_given_up() -> None:
     assert told(client) == (200, "")
     assert ends(fleet) == [("a", "timeout", False), ("b", "ok", True)]
     assert fleet.worker.events(Settled)[0].usage == "absent", "nothing was sent"
-    over(fleet)
+    fleet.over()
 
 
 def test_a_first_token_that_does_not_come_is_sought_elsewhere() -> None:
     """Comments and role frames are no tokens."""
     fleet = make(["a"], ["b"])
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     up = fleet.worker.upstream("a")
     up.give(STREAM, chunk(event(delta("", role="assistant"))))
     for _ in range(19):
@@ -469,17 +449,17 @@ def test_a_first_token_that_does_not_come_is_sought_elsewhere() -> None:
     assert ends(fleet) == []
     fleet.wait(1.5)
     assert up.transport.is_closed
-    fleet.worker.upstream("b").give(STREAM, A, END)
+    fleet.worker.upstream("b").give(STREAM, TOKEN, END)
     assert told(client) == (200, "")
     assert ends(fleet) == [("a", "timeout", False), ("b", "ok", True)]
-    over(fleet)
+    fleet.over()
 
 
 def test_a_stream_that_falls_silent_is_ended_in_words() -> None:
     fleet = make(["a"], ["b"])
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     up = fleet.worker.upstream("a")
-    up.give(STREAM, A)
+    up.give(STREAM, TOKEN)
     for _ in range(3):
         fleet.wait(4.0)
         up.give(B)
@@ -488,18 +468,18 @@ def test_a_stream_that_falls_silent_is_ended_in_words() -> None:
     assert b'"code":"timeout-between-tokens"' in client.answer().body
     assert ends(fleet) == [("a", "timeout", True)]
     assert [end.output for end in fleet.worker.events(Settled)] == [4]
-    over(fleet)
+    fleet.over()
 
 
 def test_a_whole_answer_may_take_its_time_and_no_more() -> None:
     fleet = make(["a"], ["b"])
-    client = ask(fleet)
+    client = fleet.ask()
     fleet.wait(60.0)
     assert told(client) == (0, "")
     fleet.wait(0.5)
     assert told(client) == (504, "timeout-total")
     assert ends(fleet) == [("a", "timeout", True)], "there is no time for another"
-    over(fleet)
+    fleet.over()
 
 
 # The client's side
@@ -507,10 +487,10 @@ def test_a_whole_answer_may_take_its_time_and_no_more() -> None:
 
 def test_a_client_that_leaves_stops_the_work_and_pays_for_what_was_made() -> None:
     fleet = make(["a"], ["b"], limits=Limits(concurrency=2))
-    streams = ask(fleet, stream=True, max_tokens=50)
+    streams = fleet.ask(stream=True, max_tokens=50)
     up = fleet.worker.upstream()
-    up.give(STREAM, A, B)
-    waits = ask(fleet)
+    up.give(STREAM, TOKEN, B)
+    waits = fleet.ask()
     streams.leave()
     waits.leave()
     fleet.turn()
@@ -518,25 +498,25 @@ def test_a_client_that_leaves_stops_the_work_and_pays_for_what_was_made() -> Non
     assert ends(fleet) == [("a", "cancelled", True)] * 2
     found = [(e.usage, e.input, e.output, e.cost_nanousd) for e in fleet.worker.events(Settled)]
     assert found == [("estimated", 1, 2, 5), ("estimated", 1, 0, 1)]
-    over(fleet)
+    fleet.over()
 
 
 def test_a_client_that_leaves_during_the_dial_pays_nothing() -> None:
     fleet = make()
     fleet.hanging.add("a")
-    ask(fleet).leave()
+    fleet.ask().leave()
     fleet.turn()
     (end,) = fleet.worker.events(Settled)
     assert (end.outcome, end.usage, end.cost_nanousd) == ("cancelled", "absent", None)
     assert fleet.worker.hall.targets["a/m"].breaker.state == "closed"
-    over(fleet)
+    fleet.over()
 
 
 def test_a_slow_client_slows_its_target_and_its_silence_is_not_the_targets() -> None:
     fleet = make(http=HttpLimits(write_timeout_s=30.0))
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     up = fleet.worker.upstream()
-    up.give(STREAM, A)
+    up.give(STREAM, TOKEN)
     client.protocol.pause_writing()
     assert not up.transport.reads
     fleet.wait(20.0)
@@ -544,18 +524,18 @@ def test_a_slow_client_slows_its_target_and_its_silence_is_not_the_targets() -> 
     assert up.transport.reads
     up.give(B, END)
     assert client.answer().complete
-    over(fleet)
+    fleet.over()
 
 
 def test_a_client_that_takes_nothing_is_gone() -> None:
     fleet = make(http=HttpLimits(write_timeout_s=10.0))
-    client = ask(fleet, stream=True)
-    fleet.worker.upstream().give(STREAM, A)
+    client = fleet.ask(stream=True)
+    fleet.worker.upstream().give(STREAM, TOKEN)
     client.protocol.pause_writing()
     fleet.wait(11.0)
     assert client.transport.is_closed
     assert ends(fleet) == [("a", "cancelled", True)]
-    over(fleet)
+    fleet.over()
 
 
 def test_a_client_that_reads_nothing_is_answered_nothing_more() -> None:
@@ -572,7 +552,7 @@ def test_a_client_that_reads_nothing_is_answered_nothing_more() -> None:
     fleet.turn(30)
     assert [answer.status for answer in client.answers()] == [404] * 20
     assert client.transport.reads
-    over(fleet)
+    fleet.over()
 
 
 def test_a_slow_reader_gets_all_of_a_closing_answer() -> None:
@@ -589,7 +569,7 @@ def test_a_slow_reader_gets_all_of_a_closing_answer() -> None:
     client.transport.unwritten = 0
     fleet.wait(13.0)
     assert client.transport.is_closed
-    over(fleet)
+    fleet.over()
 
 
 def test_pipelined_requests_are_answered_in_their_order() -> None:
@@ -607,7 +587,7 @@ def test_pipelined_requests_are_answered_in_their_order() -> None:
         fleet.turn()
     assert [answer.status for answer in client.answers()] == [200, 200, 200, 400]
     assert client.is_over
-    over(fleet)
+    fleet.over()
 
 
 def test_100_continue_is_said_before_the_body_and_to_no_stranger() -> None:
@@ -623,7 +603,7 @@ def test_100_continue_is_said_before_the_body_and_to_no_stranger() -> None:
     fleet.turn()
     fleet.worker.upstream().give(ANSWER)
     assert [answer.status for answer in known.answers()] == [100, 200]
-    over(fleet)
+    fleet.over()
 
 
 def test_head_is_answered_without_a_body() -> None:
@@ -633,7 +613,7 @@ def test_head_is_answered_without_a_body() -> None:
     client.send(head + head)
     fleet.turn()
     assert [answer.status for answer in client.answers([b"HEAD", b"HEAD"])] == [200, 200]
-    over(fleet)
+    fleet.over()
 
 
 def test_http_1_0_closes_unless_it_asks_not_to() -> None:
@@ -646,13 +626,13 @@ def test_http_1_0_closes_unless_it_asks_not_to() -> None:
         up.give(ANSWER)
     assert (closes.is_over, closes.answer().get(b"connection")) == (True, b"close")
     assert (stays.is_over, stays.answer().get(b"connection")) == (False, b"keep-alive")
-    over(fleet)
+    fleet.over()
 
 
 def test_going_down_lets_answers_end_and_refuses_new_requests_in_words() -> None:
     fleet = make()
-    running, idle = ask(fleet, stream=True), fleet.worker.connect()
-    fleet.worker.upstream().give(STREAM, A)
+    running, idle = fleet.ask(stream=True), fleet.worker.connect()
+    fleet.worker.upstream().give(STREAM, TOKEN)
     fleet.worker.hall.drain()
     idle.ask()
     assert told(idle) == (503, "draining")
@@ -662,31 +642,31 @@ def test_going_down_lets_answers_end_and_refuses_new_requests_in_words() -> None
     running.ask()
     fleet.turn()
     assert [answer.status for answer in running.answers()] == [200, 503]
-    over(fleet)
+    fleet.over()
 
 
 def test_what_is_cut_off_at_the_end_is_billed_as_it_is() -> None:
     fleet = make()
-    ask(fleet, stream=True)
-    fleet.worker.upstream().give(STREAM, A, B)
-    over(fleet)
+    fleet.ask(stream=True)
+    fleet.worker.upstream().give(STREAM, TOKEN, B)
+    fleet.over()
     assert [(end.outcome, end.output) for end in fleet.worker.events(Settled)] == [("cancelled", 2)]
 
 
 def test_a_reload_lets_what_runs_go_on_and_keeps_no_connection_to_what_is_gone() -> None:
     fleet = make(["a"])
-    client = ask(fleet, stream=True)
+    client = fleet.ask(stream=True)
     up = fleet.worker.upstream("a")
-    up.give(STREAM, A)
+    up.give(STREAM, TOKEN)
     fleet.reload(routes=(route("m", ["b"]),), targets=(target("b"),))
     fleet.turn()
     up.give(END)
     fleet.turn()
     assert client.answer().complete
     assert up.transport.is_closed
-    ask(fleet)
+    fleet.ask()
     assert fleet.worker.upstream().host == "b"
-    over(fleet)
+    fleet.over()
 
 
 # Any order
@@ -710,7 +690,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(stream=st.booleans(), output=st.integers(0, 50))
     def ask(self, stream: bool, output: int) -> None:
-        self.clients.append(ask(self.fleet, stream=stream, max_tokens=output))
+        self.clients.append(self.fleet.ask(stream=stream, max_tokens=output))
 
     def working(self) -> list[Upstream]:
         return [
@@ -724,10 +704,10 @@ class Orders(RuleBasedStateMachine):
         data=st.data(),
         pieces=st.sampled_from(
             [
-                (STREAM, A),
-                (A,),
-                (A, B, END),
-                (STREAM, A, END),
+                (STREAM, TOKEN),
+                (TOKEN,),
+                (TOKEN, B, END),
+                (STREAM, TOKEN, END),
                 (ANSWER,),
                 (whole({}, 500),),
                 (whole({}, 400),),
@@ -804,7 +784,7 @@ class Orders(RuleBasedStateMachine):
             spent = sum(end.cost_nanousd or 0 for end in fleet.worker.events(Settled))
             used = 0 if entry.measure == "concurrency" else spent
             assert entry.pool.out == share.free + used, "a unit is lost"
-        over(fleet)
+        fleet.over()
 
 
 TestOrders = Orders.TestCase

@@ -17,9 +17,8 @@ from towplane.tenants.spec import Limits
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.hall import Worker
 from towplane.testing.played import Client, Upstream
-from towplane.testing.wire import post, usage, whole
+from towplane.testing.wire import ANSWER, post, whole
 
-ANSWER = whole({"choices": [], "usage": usage(10, 4)})
 BODY = {"model": "m", "max_tokens": 10}
 PATIENT = Queue(longest_s=30.0)
 

@@ -20,9 +20,19 @@ from towplane.tenants.ledger.schema import metadata, usage_by_day
 from towplane.tenants.spec import Limits
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.played import Client
-from towplane.testing.wire import DONE, LAST, STREAM, chunk, delta, event, post, usage, whole
+from towplane.testing.wire import (
+    ANSWER,
+    DONE,
+    LAST,
+    STREAM,
+    chunk,
+    delta,
+    event,
+    post,
+    usage,
+    whole,
+)
 
-ANSWER = whole({"choices": [], "usage": usage(10, 4)})
 PRICE = (1_000_000, 1_000_000, 2_000_000)
 """1 and 2 nano-dollars a token."""
 

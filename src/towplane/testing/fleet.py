@@ -277,6 +277,10 @@ class Fleet:
         """The hosts of the attempts that the first worker has made, in order."""
         return [one.target.partition("/")[0] for one in self.worker.events(Opened)]
 
+    def attempts(self) -> list[tuple[str, str]]:
+        """The same with their causes."""
+        return [(one.target.partition("/")[0], one.cause) for one in self.worker.events(Opened)]
+
     def close(self) -> None:
         """End; nothing may be left behind."""
         for worker in self.workers.values():
