@@ -11,7 +11,8 @@
 `simulation.calibration.fit_answers` sees the first only. The second is then simulated: the same
 users with the measured lengths of prompts and answers, the same pauses, and the key that the plane
 itself would make of the prompts' openings. Prints real beside simulated and writes
-`bench/results/reality-DATE.json`. CPU time of the engines tells whether something else was running.
+`bench/results/reality-DATE.json`. How long the engines waited for a core tells whether something else
+was running.
 """
 
 import argparse
@@ -100,6 +101,8 @@ class Cell:
     heard: list[list[tuple[float, int, Heard]]] = field(default_factory=list)
     """By user: the pause, the conversation's key, the answer."""
     engines_cpu_s: float = 0.0
+    engines_waited_s: float = 0.0
+    """For a core that something else had."""
 
     def all(self) -> list[Heard]:
         """Every answer."""
@@ -209,22 +212,28 @@ def _pin(pid: int, cores: set[int]) -> None:
         os.sched_setaffinity(int(thread.name), cores)
 
 
-def _cpu_s(pids: Sequence[int]) -> float:
-    ticks = 0
+def _worked(pids: Sequence[int]) -> tuple[float, float]:
+    """Seconds on a core, and seconds in which they could have run and had none."""
+    ran_ns = waited_ns = 0
     for pid in pids:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(after_name[11]) + int(after_name[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            # Linux, Documentation/scheduler/sched-stats.rst: on the CPU, on the run queue, slices
+            ran, waited, _ = (thread / "schedstat").read_text().split()
+            ran_ns += int(ran)
+            waited_ns += int(waited)
+    return ran_ns / 1e9, waited_ns / 1e9
 
 
 async def _fill(cell: Cell, client: httpx.AsyncClient, engines: Sequence[int]) -> Cell:
-    before = _cpu_s(engines)
+    ran_s, waited_s = _worked(engines)
     users = (_talk(cell, client, user) for user in range(cell.load.users))
     cell.heard = list(await asyncio.gather(*users))
-    cell.engines_cpu_s = _cpu_s(engines) - before
+    after = _worked(engines)
+    cell.engines_cpu_s, cell.engines_waited_s = after[0] - ran_s, after[1] - waited_s
     found = ", ".join(f"{name} {value:.3f}" for name, value in cell.figures().items())
     print(f"{cell.policy}, {cell.load.users} users, pass {cell.pass_}: {found}, "
-          f"engines {cell.engines_cpu_s:.1f} s of CPU", flush=True)  # fmt: skip
+          f"engines {cell.engines_cpu_s:.1f} s of CPU, "
+          f"{cell.engines_waited_s:.1f} s waited for it", flush=True)  # fmt: skip
     return cell
 
 
@@ -350,6 +359,7 @@ def _compare(
         "load": asdict(cells[0].load),
         "requests": sum(len(cell.all()) for cell in cells),
         "engines_cpu_s": round(sum(cell.engines_cpu_s for cell in cells), 2),
+        "engines_waited_s": round(sum(cell.engines_waited_s for cell in cells), 2),
         "passes": real,
         "figures": {},
     }

@@ -114,8 +114,8 @@ _Row = tuple[tuple[float, float, float], float]
 
 
 def _quiet_gaps(answers: Sequence[Answer]) -> Iterator[_Row]:
-    """Between two tokens while no prompt is computed: a step, sequences and tokens held, each by the
-    gap, so that errors are relative."""
+    """Between two tokens while no prompt is computed: a step, sequences and tokens held, each
+    divided by the gap, so that errors are relative."""
     known = [one for one in answers if one.at]
     for own in known:
         # A token more or less on its way does not change who decodes in the middle of the gap.
