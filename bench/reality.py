@@ -11,7 +11,7 @@
 `simulation.calibration.fit_answers` sees the first only. The second is then simulated: the same
 users with the measured lengths of prompts and answers, the same pauses, and the key that the plane
 itself would make of the prompts' openings. Prints real beside simulated and writes
-`bench/results/reality-DATE.json`. How long the engines waited for a core tells whether something else
+`bench/results/reality-DATE.json`. How long engines waited for a core tells whether something else
 was running.
 """
 
