@@ -4,7 +4,8 @@ from towplane.testing.hostile.answers import ANSWERS, Answer, Sees
 from towplane.testing.hostile.bodies import FIELDS, JSON
 from towplane.testing.hostile.case import LIMITS, MAYBE, TAG, Act, Case, Want
 from towplane.testing.hostile.framing import CHUNKS, CODINGS, LENGTHS
-from towplane.testing.hostile.heads import HEADERS, KEYS, LINES
+from towplane.testing.hostile.heads import HEADERS, KEYS
+from towplane.testing.hostile.request_lines import LINES
 from towplane.testing.hostile.walks import METHODS, PIPELINES, SILENCES
 
 __all__ = [
