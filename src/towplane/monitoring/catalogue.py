@@ -1,4 +1,5 @@
 """The catalogue: every metric family of the plane, its labels from closed sets, its bucket edges.
+One table, and long for that: whoever adds a family reads its neighbours.
 
 Workers count by it, the plane process renders by it, the reference page is generated from it, and
 the laws compare all of them with it. It imports nothing, so that a worker pays nothing for it. It

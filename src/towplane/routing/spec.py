@@ -1,4 +1,6 @@
-"""The section `routing`: for each model that clients may ask for, how its targets are chosen."""
+"""The section `routing`: for each model that clients may ask for, how its targets are chosen.
+One section of the document in one file, however many keys it has.
+"""
 
 from typing import Literal
 

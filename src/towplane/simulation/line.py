@@ -1,4 +1,5 @@
 """The gateway's line in virtual time: route, attempt, again. Decides by the gateway's own code.
+One machine of states, in one file, to be held against the gateway's stations.
 
 Choosing is `routing.chooser`, health `routing.breaker`, trying again `routing.again` with
 `routing.retry_budget`, waiting for room `simulation.lobby`. Here is only what in the gateway is
