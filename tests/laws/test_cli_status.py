@@ -10,10 +10,10 @@ import pytest
 
 from towplane.api.endpoints import ProviderList, RouteList, TargetList
 from towplane.api.explanations import RouteExplanation, WorkerExplanation
-from towplane.api.views import DocumentError, Now, PlaneStatus
+from towplane.api.views import DocumentError, PlaneStatus
 from towplane.cli.main import run
 from towplane.monitoring.health import Health
-from towplane.monitoring.now import Quantile
+from towplane.monitoring.now import Now, Quantile
 from towplane.parts.errors import EXIT_DONE, EXIT_NO, EXIT_USAGE, EXIT_WORLD, NotFound, NotReady
 from towplane.parts.secrets import Sealed
 from towplane.routing.explain import Seen

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towplane.api.views import DocumentError, Now, UsageQuery, WantedKey
-from towplane.api.views import UsageRow as Row
+from towplane.api.tenant_views import UsageQuery, WantedKey
+from towplane.api.views import DocumentError
 from towplane.console import words
 from towplane.console.charts import HEIGHT, WIDTH, sparkline
 from towplane.console.pages import STREAMS
@@ -19,8 +19,9 @@ from towplane.console.sheet import Look
 from towplane.console.sources import SOURCES
 from towplane.console.verdict import verdict
 from towplane.monitoring.catalogue import CATALOGUE
-from towplane.monitoring.now import Quantile
+from towplane.monitoring.now import Now, Quantile
 from towplane.parts.errors import Unavailable
+from towplane.tenants.ledger import UsageRow as Row
 from towplane.testing.pages import FakeConsole as Plane
 from towplane.testing.pages import Page
 from towplane.testing.views import SECRET, START, a_status

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from towplane.api.admin import Desk, admin_app
 from towplane.api.security import Gate
-from towplane.api.views import KeyRow, WantedKey
+from towplane.api.tenant_views import KeyRow, WantedKey
 from towplane.console.forms import USED, Forms, read_budget, read_limits, read_list, read_until
 from towplane.console.pages import pages
 from towplane.parts.errors import BadRequest, Conflict

@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from towplane.api.views import AuditRow, KeyRow, QuotaRow, TenantRow
+from towplane.api.tenant_views import AuditRow, KeyRow, QuotaRow, TenantRow
 from towplane.console.account_words import quota_line
 from towplane.parts.errors import Unavailable
 from towplane.tenants.spec import Budget, Limits

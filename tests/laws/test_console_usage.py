@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towplane.api.views import UsageQuery, UsageRow
+from towplane.api.tenant_views import UsageQuery
 from towplane.console.charts import HIGH, WIDE, columns
 from towplane.console.usage import GROUPS, UsageLook, as_csv, usage_sheet
 from towplane.parts.errors import Unavailable
+from towplane.tenants.ledger import UsageRow
 from towplane.testing.pages import FakeConsole as Plane
 from towplane.testing.pages import Page
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from towplane.api.provider_views import PricesView, UnpricedView
 from towplane.api.signals import signals
-from towplane.api.views import PricesView, UnpricedView
 from towplane.cli.read_model import prices_view
 from towplane.console.verdict import verdict
 from towplane.document.load import parse_document

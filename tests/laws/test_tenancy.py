@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from towplane.api.tenancy import Tenancy
-from towplane.api.views import (
+from towplane.api.tenant_views import (
     ChangedKey,
     ChangedProject,
     ChangedTenant,

@@ -9,7 +9,7 @@ import pytest
 from console_browser import CHROMIUM, FAINT_TEXTS, FLAGS, PATIENCE_MS, OpenPlane, launch
 from playwright.sync_api import Browser, Page, expect
 
-from towplane.api.views import KeyRow
+from towplane.api.tenant_views import KeyRow
 from towplane.testing.views import SECRET, START, FakePlaneView
 
 PAGES = (

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from towplane.api.views import AuditRow, KeyRow, NewKey, ProjectRow, QuotaRow, TenantRow
+from towplane.api.tenant_views import AuditRow, KeyRow, NewKey, ProjectRow, QuotaRow, TenantRow
 from towplane.tenants import accounts
 from towplane.tenants.alerts.watch import Watched, watched
 from towplane.tenants.audit import AuditEntry

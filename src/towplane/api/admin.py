@@ -25,7 +25,8 @@ from towplane.api.pulse import Pulse
 from towplane.api.readiness import readiness
 from towplane.api.security import Gate, Guard
 from towplane.api.signals import signals
-from towplane.api.views import Download, PlaneView
+from towplane.api.tenant_views import Download
+from towplane.api.views import PlaneView
 from towplane.monitoring.exposition import render
 from towplane.monitoring.merge import merge
 from towplane.parts.errors import BadRequest, PlaneError

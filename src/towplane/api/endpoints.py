@@ -12,38 +12,39 @@ from msgspec import Meta, Struct
 from towplane.api.experiments import ArmsView, KeptScore, PostedScore, Since
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
 from towplane.api.health import HEALTH_S, HealthBy, HealthRow, health_rows, with_health
+from towplane.api.provider_views import PriceView, ProviderView
 from towplane.api.pulse import Pulse
 from towplane.api.scores import RouteScores
-from towplane.api.views import (
-    Alert,
+from towplane.api.tenant_views import (
     AuditRow,
     ChangedKey,
     ChangedProject,
     ChangedTenant,
-    DocumentView,
     Download,
-    EngineView,
     ExportQuery,
     KeyRow,
     NewKey,
-    Now,
-    PlaneStatus,
-    PlaneView,
-    PriceView,
     ProjectRow,
-    ProviderView,
     QuotaRow,
-    RouteView,
-    TargetView,
     TenantDetail,
     TenantRow,
     UsageQuery,
-    UsageRow,
     WantedKey,
     WantedProject,
     WantedTenant,
 )
+from towplane.api.views import (
+    DocumentView,
+    EngineView,
+    PlaneStatus,
+    PlaneView,
+    RouteView,
+    TargetView,
+)
+from towplane.monitoring.now import Now
 from towplane.parts.errors import NotFound, NotReady
+from towplane.tenants.alerts.message import Alert
+from towplane.tenants.ledger import UsageRow
 
 __all__ = ["ENDPOINTS", "Call", "Endpoint"]
 

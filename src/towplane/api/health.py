@@ -10,8 +10,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from towplane.api.provider_views import ProviderView
 from towplane.api.pulse import Pulse
-from towplane.api.views import Health, PlaneStatus, ProviderView, TargetView
+from towplane.api.views import PlaneStatus, TargetView
+from towplane.monitoring.health import Health
 
 __all__ = ["HEALTH_S", "HealthBy", "HealthRow", "health_rows", "with_health"]
 

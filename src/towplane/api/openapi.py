@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from towplane.api.endpoints import ENDPOINTS, Endpoint
 from towplane.api.errors import ErrorAnswer
-from towplane.api.views import Download
+from towplane.api.tenant_views import Download
 from towplane.parts.errors import CODES
 from towplane.tenants.export.write import MEDIA_TYPES
 

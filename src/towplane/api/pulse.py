@@ -13,9 +13,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from towplane.api.views import Now, PlaneView
+from towplane.api.views import PlaneView
 from towplane.monitoring.health import Health, look_at_targets, sum_up
-from towplane.monitoring.now import look
+from towplane.monitoring.now import Now, look
 from towplane.monitoring.snapshot import Snapshot, snap
 from towplane.parts.clock import Clock
 

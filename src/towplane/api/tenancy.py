@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import BinaryIO, TypeVar, cast
 
 from towplane.api import account_views as views
-from towplane.api.views import (
-    Alert,
+from towplane.api.tenant_views import (
     AuditRow,
     ChangedKey,
     ChangedProject,
@@ -26,7 +25,6 @@ from towplane.api.views import (
     TenantDetail,
     TenantRow,
     UsageQuery,
-    UsageRow,
     WantedKey,
     WantedProject,
     WantedTenant,
@@ -36,11 +34,12 @@ from towplane.parts.errors import NotFound
 from towplane.parts.storage import Database
 from towplane.tenants.accounts import Accounts
 from towplane.tenants.alerts import outbox
+from towplane.tenants.alerts.message import Alert
 from towplane.tenants.alerts.usage import read_usage
 from towplane.tenants.export.rows import Sources, Wanted, export_rows, read_dimensions
 from towplane.tenants.export.write import MEDIA_TYPES, write_rows
 from towplane.tenants.keys import KeyRecord, ProjectRecord, TenantRecord
-from towplane.tenants.ledger import Ledger, Only
+from towplane.tenants.ledger import Ledger, Only, UsageRow
 
 __all__ = ["Tenancy"]
 

@@ -23,8 +23,9 @@ import msgspec
 
 from towplane.api.experiments import ArmsView, KeptScore, PostedScore
 from towplane.api.explanations import Question, RequestExplanation, RouteExplanation
+from towplane.api.provider_views import PriceView
 from towplane.api.scores import RouteScores
-from towplane.api.views import PlaneStatus, PriceView
+from towplane.api.views import PlaneStatus
 from towplane.cli import read_model as views
 from towplane.cli.books import PlaneBooks
 from towplane.cli.certificates import check_certificates, watch_certificates

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from towplane.api.views import PriceView, RatesView
+from towplane.api.provider_views import PriceView, RatesView
 from towplane.document.plane import Plane
 from towplane.gateway.price_lists import Priced, priced_targets
 from towplane.tenants.pricing.book import PriceBook

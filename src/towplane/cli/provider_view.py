@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from towplane.api.views import (
+from towplane.api.provider_views import (
     CredentialView,
     DiscoveryView,
     ProviderLimitsView,
     ProviderView,
     ProvisionedView,
-    TargetView,
 )
+from towplane.api.views import TargetView
 from towplane.document.plane import Plane
 from towplane.gateway.fleet import Fleet
 from towplane.gateway.messages import CredentialReport

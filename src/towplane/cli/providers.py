@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from towplane.api.views import Health, ProviderView, TargetView
+    from towplane.api.provider_views import ProviderView
+    from towplane.api.views import TargetView
     from towplane.cli.dry_run import WouldSend
     from towplane.cli.provider_check import Checked
     from towplane.document.plane import Plane
+    from towplane.monitoring.health import Health
 
 __all__ = ["app"]
 

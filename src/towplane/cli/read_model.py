@@ -6,17 +6,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from towplane.api.provider_views import PricesView, UnpricedView
 from towplane.api.views import (
     DocumentError,
     DocumentView,
     LedgerView,
     PlaneStatus,
-    PricesView,
     RouteView,
     Slos,
     TargetState,
     TargetView,
-    UnpricedView,
     WorkerView,
 )
 from towplane.cli.engine_view import engine_view

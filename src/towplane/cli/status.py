@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from towplane.api.views import DocumentView, ModelNow, Now, PlaneStatus
+    from towplane.api.views import DocumentView, PlaneStatus
     from towplane.cli.running import Whereabouts
     from towplane.console.verdict import Concern
+    from towplane.monitoring.now import ModelNow, Now
 
 __all__ = ["status"]
 
@@ -46,8 +47,8 @@ def status(file: File = DEFAULT_FILE, json: Json = False) -> int:
 
 def _ask_now(where: "Whereabouts") -> "Now | None":
     """None: the plane has just started, nothing is measured yet."""
-    from towplane.api.views import Now
     from towplane.cli.running import ask
+    from towplane.monitoring.now import Now
     from towplane.parts.errors import NotReady
 
     try:

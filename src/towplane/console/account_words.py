@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from towplane.api.views import QuotaRow
+from towplane.api.tenant_views import QuotaRow
 from towplane.console import words
 from towplane.tenants.measures import MEASURES, MONEY, Measure, mode_of
 from towplane.tenants.spec import Budget, Limits

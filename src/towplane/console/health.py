@@ -3,8 +3,10 @@
 from typing import NamedTuple
 from urllib.parse import quote
 
-from towplane.api.views import Health, ProviderView, TargetView
+from towplane.api.provider_views import ProviderView
+from towplane.api.views import TargetView
 from towplane.console import words
+from towplane.monitoring.health import Health
 
 __all__ = ["Figures", "HealthLine", "figures_of", "line_of_provider", "line_of_target"]
 

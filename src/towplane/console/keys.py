@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from towplane.api.views import KeyRow, NewKey, TenantRow, WantedKey
+from towplane.api.tenant_views import KeyRow, NewKey, TenantRow, WantedKey
 from towplane.console import words
 from towplane.console.account_words import say_budget, say_limits, say_models
 from towplane.console.forms import Forms, read_budget, read_limits, read_list, read_until

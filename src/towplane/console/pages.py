@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from towplane.api.admin import Desk
 from towplane.api.health import with_health
 from towplane.api.security import COOKIE, SESSION_S, session_of
-from towplane.api.views import UsageQuery, UsageRow
+from towplane.api.tenant_views import UsageQuery
 from towplane.console.forms import Forms
 from towplane.console.frame import STREAMS, Frame
 from towplane.console.keys import key_pages
@@ -30,6 +30,7 @@ from towplane.console.sheet import WINDOWS, Look, Sheet, sheet
 from towplane.console.tenants import tenant_pages
 from towplane.console.usage import usage_pages
 from towplane.parts.errors import PlaneError
+from towplane.tenants.ledger import UsageRow
 
 __all__ = ["STREAMS", "pages"]
 

@@ -14,15 +14,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from towplane.api.health import HealthBy, HealthRow, health_rows, with_health
-from towplane.api.views import (
+from towplane.api.provider_views import (
     CredentialView,
-    PlaneStatus,
     PriceView,
     ProviderView,
     ProvisionedView,
     RatesView,
-    TargetView,
 )
+from towplane.api.views import PlaneStatus, TargetView
 from towplane.console import words
 from towplane.console.frame import Frame
 from towplane.console.health import HealthLine, figures_of, line_of_provider, line_of_target

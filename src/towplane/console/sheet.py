@@ -9,20 +9,14 @@ from typing import Literal, NamedTuple
 
 from towplane.api.pulse import Point
 from towplane.api.readiness import readiness
-from towplane.api.views import (
-    EngineView,
-    ModelNow,
-    Now,
-    PlaneStatus,
-    TargetView,
-    UsageRow,
-    WorkerView,
-)
+from towplane.api.views import EngineView, PlaneStatus, TargetView, WorkerView
 from towplane.console import words
 from towplane.console.charts import Sparkline, sparkline
 from towplane.console.health import HealthLine, line_of_provider
 from towplane.console.look import View
 from towplane.console.verdict import Concern, verdict
+from towplane.monitoring.now import ModelNow, Now
+from towplane.tenants.ledger import UsageRow
 
 __all__ = ["Card", "Look", "ModelLine", "Sheet", "SpendLine", "sheet"]
 

@@ -14,8 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from towplane.api.views import (
-    Alert,
+from towplane.api.tenant_views import (
     AuditRow,
     ProjectRow,
     QuotaRow,
@@ -23,7 +22,6 @@ from towplane.api.views import (
     TenantDetail,
     TenantRow,
     UsageQuery,
-    UsageRow,
 )
 from towplane.console import words
 from towplane.console.account_words import (
@@ -38,6 +36,8 @@ from towplane.console.frame import Frame
 from towplane.console.keys import KeyLine, key_line
 from towplane.console.look import View, read_view
 from towplane.console.usage import cost_words
+from towplane.tenants.alerts.message import Alert
+from towplane.tenants.ledger import UsageRow
 from towplane.tenants.measures import MEASURES, MONEY
 
 __all__ = ["TenantSheet", "TenantsSheet", "tenant_pages", "tenant_sheet", "tenants_sheet"]

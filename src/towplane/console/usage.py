@@ -17,12 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from towplane.api.views import UsageBy, UsageQuery, UsageRow
+from towplane.api.tenant_views import UsageQuery
 from towplane.console import words
 from towplane.console.charts import Columns, columns
 from towplane.console.frame import Frame
 from towplane.console.look import View, read_view
 from towplane.parts.errors import PlaneError
+from towplane.tenants.ledger import UsageBy, UsageRow
 
 __all__ = ["GROUPS", "UsageLook", "UsageSheet", "cost_words", "usage_pages", "usage_sheet"]
 

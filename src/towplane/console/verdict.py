@@ -10,8 +10,9 @@ from typing import Literal
 from msgspec import Struct
 
 from towplane.api.readiness import readiness
-from towplane.api.views import Now, PlaneStatus
+from towplane.api.views import PlaneStatus
 from towplane.console import words
+from towplane.monitoring.now import Now
 
 __all__ = ["Concern", "Level", "verdict"]
 

@@ -16,7 +16,6 @@ from towplane.parts.clock import Clock
 from towplane.parts.errors import PlaneError
 from towplane.parts.ids import RequestIds
 from towplane.tenants.events import Event, Opened, Settled
-from towplane.tenants.journal import JournalWriter
 from towplane.tenants.windows import Account, Used, windows_at
 from towplane.testing.played import Client, Effect, Upstream
 
@@ -84,7 +83,7 @@ class Worker:
             loop=cast(asyncio.AbstractEventLoop, self.timers),
             clock=Clock(fleet.clock.monotonic, fleet.clock.wall),
             ids=ids,
-            journal=cast(JournalWriter, self.journal),
+            journal=self.journal,
             tell=self.sent.append,
         )
         self.hall.random = lambda: 0.5  # the same order of events gives the same outcome

@@ -8,7 +8,7 @@ laws about the line. It knows nothing of processes.
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 from towplane.document.plane import HttpLimits
 from towplane.gateway.connection import Connection
@@ -26,7 +26,6 @@ from towplane.parts.ids import RequestIds
 from towplane.providers.adapter import Credential
 from towplane.routing.spec import Breaker, Retries, RouteSpec, Timeouts
 from towplane.tenants.events import Event, Opened, Settled
-from towplane.tenants.journal import JournalWriter
 from towplane.tenants.keys import KeyRecord, TenantRecord, digest_of, mint
 from towplane.testing.clock import FakeClock
 from towplane.testing.framing import Malformed, Message, MessageReader, chunk, last_chunk
@@ -240,7 +239,7 @@ class MemoryPlane:
             loop=self.loop,
             clock=Clock(self.clock.monotonic, self.clock.wall),
             ids=RequestIds(now=self.clock.wall()),
-            journal=cast(JournalWriter, self.journal),
+            journal=self.journal,
             tell=self.told.append,
         )
         minted = mint()

@@ -18,40 +18,42 @@ from towplane.api.explanations import (
     RouteExplanation,
     WorkerExplanation,
 )
+from towplane.api.provider_views import (
+    CredentialView,
+    PricesView,
+    PriceView,
+    ProviderLimitsView,
+    ProviderView,
+    ProvisionedView,
+    RatesView,
+)
 from towplane.api.scores import RouteScores
-from towplane.api.views import (
-    Alert,
+from towplane.api.tenant_views import (
     AuditRow,
     ChangedKey,
     ChangedProject,
     ChangedTenant,
-    CredentialView,
-    DocumentView,
     Download,
-    EngineView,
     ExportQuery,
     KeyRow,
-    LedgerView,
     NewKey,
-    PlaneStatus,
-    PricesView,
-    PriceView,
     ProjectRow,
-    ProviderLimitsView,
-    ProviderView,
-    ProvisionedView,
     QuotaRow,
-    RatesView,
-    RouteView,
-    Slos,
-    TargetView,
     TenantDetail,
     TenantRow,
     UsageQuery,
-    UsageRow,
     WantedKey,
     WantedProject,
     WantedTenant,
+)
+from towplane.api.views import (
+    DocumentView,
+    EngineView,
+    LedgerView,
+    PlaneStatus,
+    RouteView,
+    Slos,
+    TargetView,
     WorkerView,
 )
 from towplane.monitoring.catalogue import CATALOGUE, edges
@@ -61,6 +63,8 @@ from towplane.routing.demand import Demand
 from towplane.routing.experiments.compare import Tally
 from towplane.routing.explain import Seen
 from towplane.routing.spec import Split
+from towplane.tenants.alerts.message import Alert
+from towplane.tenants.ledger import UsageRow
 from towplane.tenants.spec import Budget, Limits
 from towplane.testing.rosters import explained
 
