@@ -100,7 +100,7 @@ class Chooser:
             barred: Collection[int] = _NONE
             if self._narrowings or tried or roster.suspects:  # a fleet that is well is not asked
                 barred = self._barred(roster, demand, tried, now)
-            rivals = len(roster) - len(barred) - 1
+            rivals = len(roster.names) - len(barred) - 1
             if rivals > 0:
                 place = self._policies[number].choose(demand, barred, turn, now)
                 return Pick(number, place, rivals) if barred else self._all[number][place]

@@ -19,6 +19,8 @@ __all__ = ["Prefixes"]
 
 _MOST_LEVELS = 16
 """Depths of one prompt that are looked at: conversation, shared documents, system text."""
+_MANY = 16
+"""Blocks that are quicker put into the table all at once."""
 
 
 class Prefixes:
@@ -60,12 +62,18 @@ class Prefixes:
 
     def note(self, blocks: Sequence[int], bit: int) -> None:
         """A prompt of these blocks was sent there."""
-        room = self._blocks.make_room(len(blocks))
+        at = self._blocks.make_room(len(blocks))
         young, mask = self._blocks.young, 1 << bit
-        for block in blocks[:room]:
+        if at > _MANY and blocks[0] not in young:  # nobody got it lately
+            young.update(dict.fromkeys(blocks[:at], mask))
+            return
+        while at:  # from the end: who got a block got all before it
+            at -= 1
+            block = blocks[at]
             have = young.get(block, 0)
-            if not have & mask:
-                young[block] = have | mask
+            if have & mask:
+                return
+            young[block] = have | mask
 
     def note_once(self, blocks: Sequence[int], bit: int) -> None:
         """The same, but what is remembered of it grows no younger by that."""
@@ -83,14 +91,16 @@ class Prefixes:
     def levels(self, blocks: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
         """Leading blocks and who of `among` has that many: deepest first, each time somebody more
         has them, ending with those that have one."""
-        young, old = self._blocks.young.get, self._blocks.old.get
         high, known = len(blocks), 0
+        if not high:
+            return
+        young, old = self._blocks.young.get, self._blocks.old.get
+        block = blocks[0]
+        first = (young(block, 0) | old(block, 0)) & among
+        if not first:
+            return  # who has not the first has none
         for _ in range(_MOST_LEVELS):
-            if not high:
-                return
-            found = (young(blocks[0], 0) | old(blocks[0], 0)) & among
-            if found == known:
-                return  # who has not the first has none
+            found = first
             # Somebody more has `low` blocks, nobody more has above `high`. A conversation has grown
             # by little, so steps back from the end that double come before halves.
             low, step = 1, 1
@@ -105,13 +115,32 @@ class Prefixes:
                     high = middle - 1
                     step *= 2
             yield low, found
-            if found == among:
-                return
+            if found == first or low == 1:
+                return  # all who have the first
             high, known = low - 1, found
 
     def depth_of(self, blocks: Sequence[int], bit: int) -> int:
         """How many leading blocks this one has."""
-        return next((depth for depth, _ in self.levels(blocks, 1 << bit)), 0)
+        high = len(blocks)
+        if not high:
+            return 0
+        young, old, mask = self._blocks.young, self._blocks.old, 1 << bit
+        last, first = blocks[-1], blocks[0]
+        if (young.get(last, 0) | old.get(last, 0)) & mask:
+            return high
+        if not (young.get(first, 0) | old.get(first, 0)) & mask:
+            return 0
+        low, step = 1, 1  # as in `levels`
+        high -= 1
+        while low < high:
+            middle = max(high - step + 1, (low + high) // 2 + 1)
+            block = blocks[middle - 1]
+            if (young.get(block, 0) | old.get(block, 0)) & mask:
+                low, step = middle, high
+            else:
+                high = middle - 1
+                step *= 2
+        return low
 
     def adopt(self, old: "Prefixes", names: Sequence[str]) -> None:
         """Go on with another one's blocks and bits."""

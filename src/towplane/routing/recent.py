@@ -45,8 +45,10 @@ class Recent(Generic[V]):
 
     def make_room(self, count: int) -> int:
         """So many entries, or those that it says, can be put into `young`."""
-        count = min(count, self._size)
         gone = self._gone
+        if not gone and len(self.young) + count <= self._size:
+            return count
+        count = min(count, self._size)
         for _ in range(min(len(gone), 2 * count)):
             gone.popitem()
         if len(self.young) + count > self._size:

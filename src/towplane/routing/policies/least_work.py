@@ -56,6 +56,8 @@ class LeastWork(Policy):
         self._trust = spec.prefix.trust
         self._seen = SeenPrompts(roster, spec.prefix)
         self._homes = Homes(roster, spec.hashing.virtual_nodes)
+        self._loads, self._in_flight = roster.loads, roster.in_flight
+        self._weights = roster.weights
         self._paces = [1 / max(weight, 1) for weight in roster.weights]
         """What a token of work counts."""
         self._waits = [0.0] * len(roster)
@@ -122,14 +124,15 @@ class LeastWork(Policy):
         return found
 
     def _changed(self, place: int) -> None:
-        weight = self._roster.weights[place]
-        self._waits[place] = self._work(place) / weight if weight else LAST
+        weight = self._weights[place]
+        work = self._loads[place].queued + self._cost * self._in_flight[place]
+        self._waits[place] = work / weight if weight else LAST
 
     def _work(self, place: int) -> int:
-        roster = self._roster
-        return roster.loads[place].queued + self._cost * roster.in_flight[place]
+        return self._loads[place].queued + self._cost * self._in_flight[place]
 
 
 def _dear(tokens: float) -> float:
     """What so many tokens to compute count."""
-    return tokens + min(_DEARER * tokens, _MOST)
+    more = _DEARER * tokens
+    return tokens + (more if more < _MOST else _MOST)

@@ -71,6 +71,8 @@ class SeenPrompts:
         among = self._all
         for place in barred:
             among &= ~self._masks[place]
+        if demand.cached is None:
+            return self._prefixes.levels(demand.blocks, among)
         return self._levels(demand, among)
 
     def has(self, mask: int, place: int) -> bool:
@@ -92,12 +94,15 @@ class SeenPrompts:
     def note(self, place: int, demand: Demand) -> int:
         """The prompt goes there; how many of its tokens must be computed."""
         blocks = demand.blocks
-        bit, depth = self._bits[place], 0.0
-        if demand.cached is not None:
+        if not blocks and demand.cached is None:
+            return demand.tokens
+        bit = self._bits[place]
+        depth: float
+        if demand.cached is None:
+            depth = float(self._prefixes.depth_of(blocks, bit))
+        else:
             (depth,) = self.depths_of(demand, (place,))
             self._note_lately(blocks, place, demand.cached.at)
-        elif blocks:
-            depth = self._prefixes.depth_of(blocks, bit)
         self._prefixes.note(blocks, bit)
         return round(self.left(demand, depth))
 
