@@ -120,7 +120,8 @@ class Attempt:
         pick = self.decision.pick
         assert x.route is not None
         if x.route.keeps_marks and x.attempts == 1 and self.decision.cause in _OF_CLIENTS:
-            hall.journal.append(Marked(self.id, *hall.marker.of(x.demand)))
+            blocks, marks, opening, session = hall.marker.of(x.demand)
+            hall.journal.append(Marked(self.id, blocks, marks, opening, session))
         if pick is not None and x.route.chooser.wants:
             work = x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
             self._work = work

@@ -5,6 +5,7 @@ The law: what `wants` does not name is neither read nor computed.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from towplane.providers.ask import Ask
@@ -25,17 +26,18 @@ _NO_HEADERS: dict[bytes, bytes] = {}
 def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
     """The demand of this request, as far as it is wanted."""
     assert x.route is not None
+    spec = x.route.info.spec
     return make_demand(
         x.ask,
-        x.route.info.spec,
+        spec,
         wants,
         x.caller.tenant,
         headers=x.request.fields,
         output=x.output_limit,
         request=x.id,
         score=x.route.score(x.ask, x.hall.now()) if "score" in wants else 0.0,
-        cached=x.hall.caches.look_up(x.ask, x.route.info.spec, x.hall.now())
-        if "blocks" in wants
+        cached=x.hall.caches.look_up(x.ask, spec, x.hall.now())
+        if spec.prefix.tokenizer is not None and "blocks" in wants
         else None,
     )
 
@@ -67,22 +69,21 @@ def make_demand(
             blocks = block_keys(tenant, adapter, prompt.whole(), spec.prefix.block)
     if "session" in wants:
         session = _session(ask, spec, tenant, headers)
-    return Demand(
-        tokens=ask.input_estimate,
-        output=output,
-        tenant=tenant,
-        session=session,
-        prefix=prefix,
-        blocks=blocks,
-        adapter=adapter,
-        draw=draw_key(request) if "draw" in wants else 0,
-        score=score,
-        cached=cached,
+    draw = draw_key(request) if "draw" in wants else 0
+    return Demand(  # by position: a third of the time of keywords; the order is the type's
+        ask.input_estimate, output, tenant, session, prefix, blocks, adapter, score, 1, draw, cached
     )
 
 
 def _session(ask: Ask, spec: RouteSpec, tenant: str, headers: Mapping[bytes, bytes]) -> int:
     """Of the header, which somebody set for this; else of what the body has."""
-    named = headers.get(spec.affinity.header.lower().encode())
-    said = b"header " + named if named else read_session(ask.fields).encode()
-    return session_key(tenant, said) if said else 0
+    named = headers.get(_header(spec.affinity.header)) if headers else None
+    if named:
+        return session_key(tenant, b"header " + named)
+    said = read_session(ask.fields)
+    return session_key(tenant, said.encode()) if said else 0
+
+
+@lru_cache(maxsize=256)
+def _header(name: str) -> bytes:
+    return name.lower().encode()

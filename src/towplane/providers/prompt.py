@@ -31,6 +31,9 @@ part again: a mark for caches, sources, the vendor's own id and state of an item
 _SESSION_FIELDS = ("prompt_cache_key", "user", "safety_identifier")
 """What OpenAI's API has to tell requests that belong together, the most specific first."""
 
+_TIES = frozenset(("conversation", *_SESSION_FIELDS, "metadata", "previous_response_id"))
+"""All fields in which something may be that ties requests to each other."""
+
 Part = dict[str, msgspec.Raw]
 
 
@@ -59,14 +62,16 @@ class Prompt:
         """The first bytes of all of it, with the marks of turns."""
         start = b""
         for piece in self.pieces:
-            if len(start) >= count:
-                break
             start += piece[:count]
-        return start[:count]
+            if len(start) >= count:
+                return start[:count]
+        return start
 
     def add(self, role: str, text: bytes) -> None:
         """The next turn."""
-        self.pieces += (_HEADS.get(role) or _head(role), text)
+        pieces = self.pieces
+        pieces.append(_HEADS.get(role) or _head(role))
+        pieces.append(text)
         if self._user is None and role == "user" and text:
             self._user = text
 
@@ -135,6 +140,8 @@ def read_prompt(ask: Ask) -> Prompt:
 def read_session(fields: dict[str, msgspec.Raw]) -> str:
     """What in a body ties it to other requests; empty: nothing does. The kind of the tie stands
     before it, so that a user is not taken for a cache key of the same name."""
+    if _TIES.isdisjoint(fields):
+        return ""
     for read in (_read_conversation, _read_field, _read_user_id, _read_previous):
         try:
             found = read(fields)

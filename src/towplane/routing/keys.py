@@ -34,7 +34,9 @@ def prefix_key(tenant: str, adapter: str, opening: bytes) -> int:
 def block_keys(tenant: str, adapter: str, prompt: bytes, size: int) -> tuple[int, ...]:
     """Of each whole block of a prompt together with all before it; what is left over at the end is
     not looked at, as engines keep whole blocks only."""
-    count = min(len(prompt) // size, MOST_BLOCKS)
+    count = len(prompt) // size
+    if count > MOST_BLOCKS:
+        count = MOST_BLOCKS
     key = _salt("prompt", tenant, adapter)
     keys = []
     for block in _cut(size, count)(prompt):

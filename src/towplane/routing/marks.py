@@ -24,6 +24,8 @@ MARK_BYTES = 4
 """Of a million prompts' beginnings, one in 4,000 is taken for another one of the same depth."""
 _LADDER = ((0, 32, 1), (33, 64, 2), (71, 128, 8), (191, MOST_BLOCKS, 64))
 """Places in a prompt's blocks: first, end, step. Every block of 8 KiB, every second of 16 KiB, …"""
+_EACH = _LADDER[0][1]
+"""Up to so many blocks each has a mark."""
 DEPTHS = tuple(place + 1 for rung in _LADDER for place in range(*rung))
 """How many blocks lie before each mark: 62 of them."""
 MARKED: frozenset[Want] = frozenset(("blocks", "prefix", "session"))
@@ -68,9 +70,12 @@ class Marker:
     def of(self, demand: Demand) -> Marks:
         """Of a demand for which blocks, opening and session were found out."""
         mark, blocks = self._mark, demand.blocks
-        chosen = [hashed for begin, end, step in _LADDER for hashed in blocks[begin:end:step]]
+        count = len(blocks)
+        chosen: Sequence[int] = blocks
+        if count > _EACH:
+            chosen = [hashed for begin, end, step in _LADDER for hashed in blocks[begin:end:step]]
         return Marks(
-            len(blocks),
+            count,
             b"".join(map(mark, chosen)),
             int.from_bytes(mark(demand.prefix)) if demand.prefix else 0,
             int.from_bytes(mark(demand.session)) if demand.session else 0,
