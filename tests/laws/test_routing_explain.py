@@ -1,6 +1,7 @@
 """Laws of `explain`: it says what the gateway would do, and why not otherwise."""
 
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from towplane.gateway.counters import edges_for
 from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.messages import Placed, RouteInfo, TargetInfo
+from towplane.gateway.pool import TargetPool
+from towplane.gateway.turn import Turn
 from towplane.routing.breaker import Breaker
 from towplane.routing.demand import NOTHING
 from towplane.routing.explain import Explanation, Group, Place, Seen, Step, explain, why_not
@@ -146,10 +149,15 @@ def _route(choose: str, groups: list[list[dict[str, Any]]]) -> RouteState:
     return RouteState(info, targets, edges_for([info], {}))
 
 
+_NO_CONNECTIONS = TargetPool(
+    cast(Any, None), loop=cast(Any, None), turn=Turn(Mock()), now=lambda: NOW
+)
+
+
 def _target(name: str, given: dict[str, Any]) -> TargetState:
     info = TargetInfo(name, "provider", "h", 1, "/v1", "m", state=given["state"])
     breaker = Breaker(BreakerSpec(failures=1, open_s=5.0))
-    target = TargetState(info, cast(Any, None), breaker, ProviderState())  # without connections
+    target = TargetState(info, _NO_CONNECTIONS, breaker, ProviderState())
     target.load.in_flight = given["in_flight"]
     target.park(given["parked"])
     if given["breaker"] == "open":

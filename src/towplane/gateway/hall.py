@@ -51,7 +51,7 @@ from towplane.routing.breaker import Breaker
 from towplane.routing.decisions import Decisions
 from towplane.routing.marks import Marker
 from towplane.routing.spec import Breaker as BreakerSpec
-from towplane.tenants.journal import JournalWriter
+from towplane.tenants.journal import Journal
 from towplane.tenants.keys import KeyRecord, KeyRing
 from towplane.tenants.leases import RATE_SHARE_S, RATES, RUNS, Share
 from towplane.tenants.priorities import rank_of
@@ -76,7 +76,7 @@ class Hall:
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         ids: RequestIds,
-        journal: JournalWriter,
+        journal: Journal,
         tell: Callable[[FromWorker], None],
     ) -> None:
         self.loop = loop

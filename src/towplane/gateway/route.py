@@ -6,9 +6,7 @@ its breaker admits an attempt, it did not ask to be left alone, and this request
 """
 
 import math
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple
 
 from towplane.gateway.demand import demand_of
 from towplane.gateway.exchange import Exchange
@@ -39,7 +37,7 @@ _TIMEOUT = b"x-towplane-timeout"
 """How long the client waits for the whole answer, in seconds."""
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(NamedTuple):
     """What was decided, as a value; the attempt makes it an effect."""
 
     target: "TargetState"

@@ -81,6 +81,18 @@ class Ask:
             self._conversation = read(self.fields)
         return self._conversation
 
+    def with_fields(self, fields: dict[str, msgspec.Raw]) -> "Ask":
+        """The same request with other fields; the request itself may yet go elsewhere."""
+        twin = Ask(self.operation, fields, self.model)
+        twin.stream = self.stream
+        twin.wants_usage = self.wants_usage
+        twin.output_limit = self.output_limit
+        twin.samples = self.samples
+        twin.input_estimate = self.input_estimate
+        twin.version_headers = self.version_headers
+        twin._conversation = self._conversation
+        return twin
+
 
 def read_field(
     decoder: "msgspec.json.Decoder[T]", raw: msgspec.Raw | bytes, name: str, want: str

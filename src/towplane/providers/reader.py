@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 
+from mypy_extensions import mypyc_attr
+
 from towplane.parts.errors import Upstream
 from towplane.parts.usage import Usage
 
 __all__ = ["Reader"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Reader(ABC):
     """Reads one answer as it comes and says what the client gets. One is made for each attempt."""
 

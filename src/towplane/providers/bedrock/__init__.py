@@ -11,8 +11,6 @@ Counts go to CountTokens, embeddings to InvokeModel. Requests are signed with Si
 credential has keys; a Bedrock API key comes as a header.
 """
 
-from copy import copy
-
 import msgspec
 
 from towplane.parts.errors import BadRequest
@@ -73,8 +71,7 @@ def _passthrough(ask: Ask, place: Place) -> Rendered:
     dialect = dialect_of(ask.operation.dialect)
     tier = place.options.get("service")
     if tier and "service_tier" not in ask.fields:
-        ask = copy(ask)
-        ask.fields = {**ask.fields, "service_tier": msgspec.Raw(_encode(tier))}
+        ask = ask.with_fields({**ask.fields, "service_tier": msgspec.Raw(_encode(tier))})
     return Rendered(_OPENAI + ask.operation.path, dialect.body_for(ask, place.model))
 
 

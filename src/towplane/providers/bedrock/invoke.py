@@ -8,8 +8,6 @@ client gets, and goes before what Anthropic's events say. Source: anthropic 2.12
 `lib/bedrock/_stream_decoder.py`, `lib/bedrock/_client.py`. Pure.
 """
 
-from copy import copy
-
 import msgspec
 
 from towplane.parts.errors import ProtocolError, Upstream
@@ -80,7 +78,9 @@ _typed = msgspec.json.Decoder(_Typed)
 def invoke(ask: Ask, place: Place) -> Rendered:
     """The client's own request. Bedrock takes the tier as a header and refuses it in the body."""
     wish = _wish(ask)
-    twin = _twin(ask, {name: raw for name, raw in ask.fields.items() if name != "service_tier"})
+    twin = ask.with_fields(
+        {name: raw for name, raw in ask.fields.items() if name != "service_tier"}
+    )
     body = body_for_cloud(twin, ANTHROPIC_VERSION, None)
     action = "invoke-with-response-stream" if ask.stream else "invoke"
     return Rendered(path_of(place.model, action), body, _tier_header(tier_of(wish, place)))
@@ -88,7 +88,7 @@ def invoke(ask: Ask, place: Place) -> Rendered:
 
 def invoke_count(ask: Ask, place: Place) -> Rendered:
     """The client's own question for a count; CountTokens knows no profiles, only models."""
-    twin = _twin(ask, {"max_tokens": _LIMIT, **ask.fields})
+    twin = ask.with_fields({"max_tokens": _LIMIT, **ask.fields})
     body = body_for_cloud(twin, ANTHROPIC_VERSION, None)
     wanted = _encode({"input": {"invokeModel": {"body": body}}})  # bytes are written in base64
     return Rendered(path_of(base_model(place.model), "count-tokens"), wanted)
@@ -308,10 +308,3 @@ def _wish(ask: Ask) -> str:
 
 def _tier_header(tier: str | None) -> tuple[tuple[str, str], ...]:
     return ((_TIER, tier),) if tier else ()
-
-
-def _twin(ask: Ask, fields: dict[str, msgspec.Raw]) -> Ask:
-    """The same request with other fields; the request itself may yet go elsewhere."""
-    twin = copy(ask)
-    twin.fields = fields
-    return twin

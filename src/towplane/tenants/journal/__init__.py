@@ -2,6 +2,14 @@
 
 from towplane.tenants.journal.layout import Incarnation, incarnations
 from towplane.tenants.journal.reader import Batch, JournalReader, Position
-from towplane.tenants.journal.writer import JournalWriter
+from towplane.tenants.journal.writer import Journal, JournalWriter
 
-__all__ = ["Batch", "Incarnation", "JournalReader", "JournalWriter", "Position", "incarnations"]
+__all__ = [
+    "Batch",
+    "Incarnation",
+    "Journal",
+    "JournalReader",
+    "JournalWriter",
+    "Position",
+    "incarnations",
+]

@@ -15,18 +15,34 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from towplane.parts.errors import Conflict, OutOfSpace, Platform
+from towplane.parts.errors import Conflict, OutOfSpace, PlaneError, Platform
 from towplane.tenants.events import Event
 from towplane.tenants.journal.layout import LOCK, LONGEST_LINE, NEXT, draft_of, segment_name
 
-__all__ = ["JournalWriter"]
+__all__ = ["Journal", "JournalWriter"]
 
 _NEWLINE = 0x0A
 _SEGMENT_BYTES = 16 * 1024 * 1024
 _RETRY_S = 1.0
+
+
+class Journal(Protocol):
+    """What the line needs of a journal: to put events where no death of its process reaches."""
+
+    @property
+    def is_short(self) -> bool:
+        """No further segment could be allocated, when that was tried last; see `trouble`."""
+
+    @property
+    def trouble(self) -> PlaneError | None:
+        """Why new requests cannot be noted; None if they can. Asking may try again."""
+
+    def append(self, event: Event) -> None:
+        """Note `event`."""
 
 
 class JournalWriter:

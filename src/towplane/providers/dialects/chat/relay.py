@@ -70,7 +70,7 @@ class ChatRelay(Reader):
         if usage is None:
             if answer is not None and answer.is_error() and not answer.choices:
                 # OpenRouter and proxies say 200 to what failed behind them.
-                said = read_said(answer.error if wire.is_said(answer.error) else body)
+                said = read_said(bytes(answer.error) if wire.is_said(answer.error) else body)
                 raise judge_said(said, None, self._target)
             return body, wire.estimate_tokens(body)
         self.usage = usage
@@ -136,7 +136,7 @@ class ChatRelay(Reader):
             self.usage = usage.normal(self._service)
         if chunk.is_error():
             self.is_told = True
-            said = read_said(chunk.error if wire.is_said(chunk.error) else data)
+            said = read_said(bytes(chunk.error) if wire.is_said(chunk.error) else data)
             self.failed = judge_said(said, None, self._target)
         for choice in chunk.choices:
             word = choice.finish_reason
