@@ -4,7 +4,8 @@
 
 `kubeai`: 300 to 2,400 threads on eight L4; published mean TTFT s at 300, 600, 1,200 threads with
 Kubernetes' service .13/2.26/8.48, least load .21/.32/1.20, prefix hash .13/.21/.39 (KubeAI,
-2025-02-26). `kubeai-slow`: one of the eight is slower. `hot-prefix`, `mooncake`: prefix policies
+2025-02-26). `kubeai-slow`: one of the eight is slower. `saturated`: both past saturation, 600 s, in
+which random choosing answers their 59,031 requests. `hot-prefix`, `mooncake`: prefix policies
 against plain hashing. `retry-storm`: with and without a retry budget.
 """
 
@@ -24,27 +25,43 @@ from towplane.simulation.scenario import Scenario, read_scenario
 FOLDER = Path(__file__).parent
 WANTED = ("random", "round-robin", "least-in-flight", "chwbl", "prefix", "scored", "least-work")
 
+SATURATED = {"kubeai-slow": (1200, 1400, 1500, 1600), "kubeai": (1500, 2000)}
+COMPARED = ("random", "least-in-flight", "chwbl", "least-work")
+
 
 def load(name: str) -> Scenario:
     """A scenario by its name."""
     return read_scenario(FOLDER / "scenarios" / f"{name}.yaml")
 
 
+def crowded(name: str, count: int) -> Scenario:
+    """A scenario with so many users."""
+    base = load(name)
+    users = base.arrivals.users
+    assert users is not None
+    arrivals = msgspec.structs.replace(
+        base.arrivals, users=msgspec.structs.replace(users, count=count)
+    )
+    return msgspec.structs.replace(base, arrivals=arrivals)
+
+
 def runs(only: str, mooncake: Path | None) -> Iterator[tuple[str, Scenario, Sequence[str | None]]]:
     """Every experiment: its name, scenario and policies."""
     policies = [name for name in WANTED if name in POLICIES]
-    base = load("kubeai")
-    users = base.arrivals.users
-    assert users is not None
     for count in (300, 600, 1200, 1400, 2400):
         if only in ("", "kubeai", f"kubeai-{count}"):
-            arrivals = msgspec.structs.replace(
-                base.arrivals, users=msgspec.structs.replace(users, count=count)
-            )
-            yield f"kubeai-{count}", msgspec.structs.replace(base, arrivals=arrivals), policies
-    for name in ("kubeai-slow", "hot-prefix"):
-        if only in ("", name):
-            yield name, load(name), policies
+            yield f"kubeai-{count}", crowded("kubeai", count), policies
+    for name, counts in SATURATED.items():
+        for count in counts:
+            if only in ("", "saturated", f"saturated-{name}-{count}"):
+                long = msgspec.structs.replace(crowded(name, count), seconds=600.0)
+                few = [one for one in policies if one in COMPARED]
+                yield f"saturated-{name}-{count}", long, few
+    for count in (1200, 1400, 1500):
+        if only in ("", "kubeai-slow", f"kubeai-slow-{count}"):
+            yield f"kubeai-slow-{count}", crowded("kubeai-slow", count), policies
+    if only in ("", "hot-prefix"):
+        yield "hot-prefix", load("hot-prefix"), policies
     if only in ("", "retry-storm"):
         yield "retry-storm", load("retry-storm"), [None]
         yield "retry-storm-unbound", load("retry-storm-unbound"), [None]
@@ -91,7 +108,7 @@ def line(name: str, reports: Sequence[Report]) -> str:
 
     first = reports[0]
     cells = [
-        f"{name:22}{first.policy:16}",
+        f"{name:27}{first.policy:16}",
         say([one.ttft.mean for one in reports]).rjust(14),
         say([one.ttft.p95 for one in reports]).rjust(16),
         say([one.itl.mean for one in reports], "{:.4f}").rjust(17),
@@ -118,7 +135,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    print(f"{'experiment':22}{'policy':16}{'TTFT s':>14}{'p95':>16}{'ITL s':>17}{'hits':>14}"
+    print(f"{'experiment':27}{'policy':16}{'TTFT s':>14}{'p95':>16}{'ITL s':>17}{'hits':>14}"
           f"{'good/s':>16}{'tokens/s':>14}{'att/ask':>8}{'req/ask':>8}{'busiest':>8}")  # fmt: skip
     found = []
     for name, scenario, policies in runs(arguments.only, arguments.mooncake):
