@@ -56,7 +56,7 @@ docs: $(STAMPS)/run  ## write the reference pages anew
 matrix: $(STAMPS)/dev  ## play every dialect against every provider, and write the matrix anew
 	@exec $(PY) -m towplane.testing.conversation.matrix
 
-bench: $(STAMPS)/dev  ## measure beside the peers; BENCH_ARGS=--quick is shorter
+bench: $(STAMPS)/compiled  ## measure beside the peers; BENCH_ARGS=--quick is shorter
 	@exec $(PY) bench/run.py $(BENCH_ARGS)
 
 fuzz: $(STAMPS)/dev  ## throw hostile bytes at the line; FUZZ_ARGS="--minutes 60" is longer

@@ -12,6 +12,7 @@ PEERS: dict[str, Peer] = {
         nginx.PEER,
         towplane.PEER,
         towplane.PREFIX,
+        towplane.SOURCE,
         vllm_router.PEER,
         vllm_router.ROUND_ROBIN,
         smg.PEER,

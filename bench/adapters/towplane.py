@@ -1,5 +1,6 @@
 """towplane itself, with everything on that it exists for: a key, limits, a budget, prices, the
-journal, metrics, retries and breakers. One gateway worker.
+journal, metrics, retries and breakers. One gateway worker. As the wheel has it, with the serving
+path compiled, and as the plain sources run.
 """
 
 import json
@@ -10,7 +11,10 @@ from pathlib import Path
 
 from adapters.peer import CannotRun, Peer, Running, Site, Way, launch
 
-__all__ = ["PEER", "PREFIX"]
+__all__ = ["PEER", "PREFIX", "SOURCE"]
+
+ROOT = Path(__file__).parent.parent.parent
+COMPILED = ROOT / "build" / "compiled"
 
 # The limits and the budget are checked on every request and never reached.
 DOCUMENT = """\
@@ -69,10 +73,9 @@ def install() -> str:
         number = version("towplane")
     except PackageNotFoundError as error:
         raise CannotRun("towplane is not installed in this Python") from error
-    root = Path(__file__).parent.parent.parent
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
-        cwd=root,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -80,8 +83,18 @@ def install() -> str:
     return f"{number} ({commit.stdout.strip() or 'no commit'})"
 
 
+def install_compiled() -> str:
+    if not COMPILED.exists():
+        raise CannotRun("there is no compiled towplane: `make bench` makes it")
+    return f"{install()} compiled"
+
+
 def start(site: Site) -> Running:
     return _start(site, _document(site))
+
+
+def start_from_source(site: Site) -> Running:
+    return _start(site, _document(site), compiled=False)
 
 
 def start_by_prefix(site: Site) -> Running:
@@ -92,11 +105,13 @@ def start_by_prefix(site: Site) -> Running:
     return _start(site, document + "".join(more))
 
 
-def _start(site: Site, document: str) -> Running:
+def _start(site: Site, document: str, *, compiled: bool = True) -> Running:
     file = site.folder / "plane.yaml"
     file.write_text(document)
     key = _create_key(file)
     environment = {"BENCH_UPSTREAM_KEY": "bench"}
+    if compiled:
+        environment["PYTHONPATH"] = str(COMPILED)
     headers = (f"Authorization: Bearer {key}",)
     ways = {name: Way(f"m-{name}", headers) for name in ("bedrock", "gemini", "anthropic")}
     return launch(
@@ -143,13 +158,19 @@ PEER = Peer(
     "towplane",
     "1 gateway worker; key, rpm/tpm/concurrency limits, budget, prices, journal and ledger, "
     "metrics, retries and breaker on",
-    install,
+    install_compiled,
     start,
     translates=True,
+)
+SOURCE = Peer(
+    "towplane-source",
+    "the same, from its plain sources",
+    install,
+    start_from_source,
 )
 PREFIX = Peer(
     "towplane-prefix",
     f"the same, and `choose: least-work` over {REPLICAS} targets: prompts hashed in blocks",
-    install,
+    install_compiled,
     start_by_prefix,
 )
