@@ -150,6 +150,12 @@ class Exchange:
         else:
             self._step(what)
 
+    def take_denied(self) -> bool:
+        """Whether the coordinator said no since this was asked last."""
+        was_denied = self.denied is not None
+        self.denied = None
+        return was_denied
+
     def client_gone(self) -> None:
         """The connection is lost."""
         self.gone = True

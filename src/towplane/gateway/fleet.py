@@ -249,10 +249,9 @@ class Fleet:
         failures = 0
         while True:
             await self._live(status, life)
-            if self._ending:
-                break
             failures = 0 if life.incarnation else failures + 1
-            await asyncio.sleep(_RESTART_S[min(failures, len(_RESTART_S) - 1)])
+            if not self._ending:
+                await asyncio.sleep(_RESTART_S[min(failures, len(_RESTART_S) - 1)])
             if self._ending:
                 break
             status.restarts += 1

@@ -143,12 +143,12 @@ def _queue(x: Exchange, none: NoTarget, cause: Cause) -> Generator[None, None, D
 
 def _stand_in_line(x: Exchange, short: Short, until: float) -> Generator[None, None, bool]:
     """Wait in the coordinator's queue for units; whether there are some now, and a client."""
-    x.denied = None
+    x.take_denied()
     x.hall.stand_in_line(x, short, until)
     yield
     while x.moment not in (GRANTED, GONE, LATE):
         yield
-    is_denied, x.denied = x.denied is not None, None
+    is_denied = x.take_denied()
     return x.moment == GRANTED and not is_denied and not x.gone
 
 

@@ -155,7 +155,10 @@ class UpstreamConnection:
         listener = self.listener
         if listener is None or self._whole:
             self.transport.abort()  # nobody asked
-            return
+        else:
+            self._feed(data, listener)
+
+    def _feed(self, data: bytes, listener: Listener) -> None:
         if self._head_bytes + len(data) > _HEAD_BYTES:  # else no head in it is too large
             self._counts_bytes = True
         try:
