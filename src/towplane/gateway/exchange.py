@@ -16,7 +16,7 @@ from towplane.routing.demand import NOTHING
 if TYPE_CHECKING:
     from towplane.gateway.admit import Amounts, Denied, Ticket
     from towplane.gateway.attempt import Attempt
-    from towplane.gateway.connection import Connection
+    from towplane.gateway.client import Client
     from towplane.gateway.hall import Hall
     from towplane.gateway.live import RouteState
     from towplane.gateway.request import Request
@@ -87,7 +87,7 @@ class Exchange:
     caller: "KeyRecord"
     taken_amounts: "Amounts"
 
-    def __init__(self, hall: "Hall", connection: "Connection", request: "Request") -> None:
+    def __init__(self, hall: "Hall", connection: "Client", request: "Request") -> None:
         self.hall = hall
         self.connection = connection
         self.request = request

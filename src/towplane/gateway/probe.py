@@ -7,13 +7,14 @@ time is a success, however the answer goes on.
 """
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from towplane.gateway.account import account_attempt
 from towplane.gateway.attempt import Attempt
 from towplane.gateway.claim import claim, unclaim
+from towplane.gateway.client import NOBODY
 from towplane.gateway.counters import Edges
 from towplane.gateway.exchange import Exchange
 from towplane.gateway.live import RouteState, TargetState
@@ -28,7 +29,6 @@ from towplane.routing.spec import RouteSpec, Timeouts
 from towplane.tenants.keys import PLANE_ACCOUNT, KeyRecord
 
 if TYPE_CHECKING:
-    from towplane.gateway.connection import Connection
     from towplane.gateway.hall import Hall
 
 __all__ = ["KEY", "Probe", "probe_route"]
@@ -37,28 +37,6 @@ KEY = "_probe"
 _CALLER = KeyRecord(id=KEY, tenant=PLANE_ACCOUNT, digest=b"")
 _NEWER = frozenset(("openai", "azure-openai"))
 """Kinds whose newest models refuse `max_tokens`."""
-
-
-class _Nobody:
-    """What stands in the place of a client's connection and of its transport."""
-
-    paused = False
-
-    @property
-    def transport(self) -> "_Nobody":
-        return self
-
-    def write(self, data: bytes) -> None:
-        """Nobody takes it."""
-
-    def writelines(self, pieces: object) -> None:
-        """Nobody takes them."""
-
-    def finished(self, *, keep_alive: bool) -> None:
-        """Nobody asks again."""
-
-
-_NOBODY = cast("Connection", _Nobody())
 
 
 def probe_route(model: str, spec: ProbeSpec, edges: Edges) -> RouteState:
@@ -81,7 +59,7 @@ class Probe(Exchange):
         request.method, request.url, request.version = b"POST", b"/v1/chat/completions", "1.0"
         request.keep_alive = False
         request.received_at = hall.now()
-        super().__init__(hall, _NOBODY, request)
+        super().__init__(hall, NOBODY, request)
         limit = "max_completion_tokens" if target.info.adapter in _NEWER else "max_tokens"
         body = msgspec.json.encode(
             {

@@ -15,6 +15,7 @@ from towplane.gateway.account import account_attempt
 from towplane.gateway.admit import Short, admit, refusal_of, settle
 from towplane.gateway.attempt import Attempt
 from towplane.gateway.claim import claim, unclaim
+from towplane.gateway.client import NOBODY
 from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.request import Request
 from towplane.gateway.route import Decision, no_time, route
@@ -24,35 +25,12 @@ from towplane.providers.dialects import dialect_of
 from towplane.routing.spec import Rewrite
 
 if TYPE_CHECKING:
-    from towplane.gateway.connection import Connection
     from towplane.gateway.mirror import Mirror
 
 __all__ = ["Shadow", "rewritten"]
 
 _encode = msgspec.json.Encoder().encode
 _COMPLETION_LIMIT = "max_completion_tokens"
-
-
-class _Nowhere:
-    """What stands in the place of a client's connection and of its transport."""
-
-    paused = False
-
-    @property
-    def transport(self) -> "_Nowhere":
-        return self
-
-    def write(self, data: bytes) -> None:
-        """Nobody takes it."""
-
-    def writelines(self, pieces: object) -> None:
-        """Nobody takes them."""
-
-    def finished(self, *, keep_alive: bool) -> None:
-        """Nobody asks again."""
-
-
-_NOWHERE = cast("Connection", _Nowhere())
 
 
 class Shadow(Exchange):
@@ -65,7 +43,7 @@ class Shadow(Exchange):
         request.method, request.url, request.version = b"POST", of.request.url, "1.0"
         request.keep_alive = False
         request.received_at = mirror.hall.now()
-        super().__init__(mirror.hall, _NOWHERE, request)
+        super().__init__(mirror.hall, NOBODY, request)
         self.id = f"{of.id}m"  # says which it is the shadow of: the ledger needs nothing else
         self.mirror = mirror
         self.caller = mirror.caller
