@@ -31,7 +31,7 @@ class Client(Protocol):
         """Where the answer goes."""
 
     def identify(self, fields: dict[bytes, bytes]) -> KeyRecord:
-        """Whose key the headers hold. Raises Unauthorized."""
+        """Whose key the headers hold. Raises Unauthorised."""
 
     def finished(self, *, keep_alive: bool) -> None:
         """The answer is over."""
