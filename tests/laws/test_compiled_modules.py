@@ -24,3 +24,13 @@ def test_no_compiled_struct_has_a_union(module: str) -> None:
             for field in node.body:
                 if isinstance(field, ast.AnnAssign):
                     assert "|" not in ast.unparse(field.annotation), f"{node.name}.{field.target}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_compiled_generator_waits_inside_a_try(module: str) -> None:
+    """One that ends there leaves its exception behind, as the context of whatever fails next."""
+    tree = ast.parse((ROOT / "src" / "towplane" / module).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try):
+            waits = [one for one in ast.walk(node) if isinstance(one, ast.Yield | ast.YieldFrom)]
+            assert waits == [], f"line {node.lineno}"

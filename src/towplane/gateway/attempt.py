@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from mypy_extensions import mypyc_attr
+
 from towplane.gateway.exchange import OVER
 from towplane.gateway.relay import Relay, StreamRelay, WholeRelay
 from towplane.parts.errors import (
@@ -40,6 +42,7 @@ _LIMITED_S = 1.0
 """A credential of several that was used too fast, and nobody said for how long."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Attempt:
     """What the plane sends upstream for a request, and what becomes of it."""
 

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError
 from towplane.routing.demand import NOTHING
@@ -47,6 +49,7 @@ Moment = str
 _END = object()
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Exchange:
     """A request and what has become of it so far."""
 

@@ -5,8 +5,8 @@ is looked up only for those that somebody suspects (`Load.suspect`), so that a f
 costs nothing to check. The law: `barred` names exactly the places for which `is_usable` is false.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from towplane.routing.load import Load
@@ -73,19 +73,24 @@ class Roster:
         for load in self.loads:
             load.leave(self)
 
-    @contextmanager
-    def standing(self, in_flight: Sequence[int], barred: Collection[int]) -> Iterator[None]:
+    def standing(self, in_flight: Sequence[int], barred: Collection[int]) -> ExitStack:
         """For as long as it is looked at: as it stood at another time, with these loads and these
         barred."""
         before = self.in_flight.copy(), self.suspects, self._is_usable
+        leaving = ExitStack()
+        leaving.callback(self._stand, *before)
+        self._stand(in_flight, set(barred), lambda place, _now: place not in barred)
+        return leaving
+
+    def _stand(
+        self,
+        in_flight: Sequence[int],
+        suspects: set[int],
+        is_usable: Callable[[int, float], bool],
+    ) -> None:
         self.in_flight[:] = in_flight
-        self.suspects, self._is_usable = set(barred), lambda place, _now: place not in barred
+        self.suspects, self._is_usable = suspects, is_usable
         self._tell_watchers()
-        try:
-            yield
-        finally:
-            self.in_flight[:], self.suspects, self._is_usable = before
-            self._tell_watchers()
 
     def barred(self, now: float) -> Collection[int]:
         """The places that may not be chosen now."""

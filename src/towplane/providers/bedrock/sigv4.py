@@ -75,7 +75,9 @@ def _target(before: str, path: str) -> tuple[str, str]:
     """The canonical path and query of a request target."""
     path, _, query = (before + path).partition("?")
     pairs = sorted(part.partition("=")[::2] for part in query.split("&") if part)
-    return quote(path or "/", safe="/~"), "&".join(f"{name}={value}" for name, value in pairs)
+    return quote(_without_dots(path), safe="/~"), "&".join(
+        f"{name}={value}" for name, value in pairs
+    )
 
 
 def _headers(
@@ -95,3 +97,14 @@ def _headers(
     ordered = sorted(found.items())
     lines = "".join(f"{name}:{value}\n" for name, value in ordered)
     return ";".join(name for name, _ in ordered), lines
+
+
+def _without_dots(path: str) -> str:
+    """The path as AWS canonicalises it: no `.`, `..` or empty segments."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
