@@ -140,3 +140,12 @@ def test_sessions_are_bounded() -> None:
     for session in range(1, 2000):
         policy.began(session % 3, Demand(session=session), 0.0)
         assert len(policy._sessions) <= 300
+
+
+def test_a_block_forgotten_in_the_middle_leaves_nobody_out() -> None:
+    """What was learned of a longer prompt may outlive what was learned of its middle."""
+    prefixes = Prefixes(["a", "b"], 100)
+    a, b = prefixes.bits["a"], prefixes.bits["b"]
+    prefixes.note((1,), a)
+    prefixes.note((7, 8, 3), b)
+    assert list(prefixes.levels((1, 20, 3), 1 << a | 1 << b)) == [(3, 1 << b), (1, 1 << a | 1 << b)]

@@ -100,14 +100,15 @@ class Prefixes:
         if not first:
             return  # who has not the first has none
         for _ in range(_MOST_LEVELS):
-            found = first
+            # A block in the middle may be forgotten sooner than one behind it: who has more has less.
+            everyone = found = first | known
             # Somebody more has `low` blocks, nobody more has above `high`. A conversation has grown
             # by little, so steps back from the end that double come before halves.
             low, step = 1, 1
             while low < high:
                 middle = max(high - step + 1, (low + high) // 2 + 1)
                 block = blocks[middle - 1]
-                have = (young(block, 0) | old(block, 0)) & among
+                have = (young(block, 0) | old(block, 0)) & among | known
                 if have != known:
                     low, found = middle, have
                     step = high
@@ -115,7 +116,7 @@ class Prefixes:
                     high = middle - 1
                     step *= 2
             yield low, found
-            if found == first or low == 1:
+            if found == everyone or low == 1:
                 return  # all who have the first
             high, known = low - 1, found
 
