@@ -100,7 +100,7 @@ class Prefixes:
         if not first:
             return  # who has not the first has none
         for _ in range(_MOST_LEVELS):
-            # A block in the middle may be forgotten sooner than one behind it: who has more has less.
+            # A block in the middle may be forgotten before one behind it: who has more has less.
             everyone = found = first | known
             # Somebody more has `low` blocks, nobody more has above `high`. A conversation has grown
             # by little, so steps back from the end that double come before halves.
