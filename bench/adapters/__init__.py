@@ -10,10 +10,12 @@ PEERS: dict[str, Peer] = {
     for peer in (
         direct.PEER,
         nginx.PEER,
+        nginx.REPLICAS,
         towplane.PEER,
         towplane.PREFIX,
         towplane.SOURCE,
         vllm_router.PEER,
+        vllm_router.REPLICAS,
         vllm_router.ROUND_ROBIN,
         smg.PEER,
         portkey.PEER,

@@ -5,11 +5,12 @@ Taken from PATH, or unpacked from the Debian package without installing it (no r
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.peer import HOMES, CannotRun, Peer, Running, Site, launch, run_quietly
 
-__all__ = ["PEER"]
+__all__ = ["PEER", "REPLICAS"]
 
 CONFIGURATION = """\
 daemon off;
@@ -30,7 +31,7 @@ http {{
   client_body_buffer_size 256k;     # a 128 KB prompt stays in memory
   tcp_nodelay on;
   upstream engine {{
-    server 127.0.0.1:{upstream_port};
+    {servers}
     keepalive 256;
     keepalive_requests 100000000;
   }}
@@ -54,10 +55,17 @@ def install() -> str:
 
 
 def start(site: Site) -> Running:
+    return _start(site, [site.upstream])
+
+
+def start_over_replicas(site: Site) -> Running:
+    return _start(site, site.replicas)
+
+
+def _start(site: Site, upstreams: Sequence[str]) -> Running:
+    servers = " ".join(f"server {upstream.removeprefix('http://')};" for upstream in upstreams)
     file = site.folder / "nginx.conf"
-    file.write_text(
-        CONFIGURATION.format(folder=site.folder, port=site.port, upstream_port=site.upstream_port)
-    )
+    file.write_text(CONFIGURATION.format(folder=site.folder, port=site.port, servers=servers))
     return launch([_program(), "-p", site.folder, "-c", file, "-e", "stderr"], site)
 
 
@@ -86,4 +94,11 @@ PEER = Peer(
     "1 worker, keep-alive upstream, proxy_buffering off, no access log",
     install,
     start,
+)
+
+REPLICAS = Peer(
+    "nginx-replicas",
+    "the same, over four addresses of the upstream, round robin",
+    install,
+    start_over_replicas,
 )

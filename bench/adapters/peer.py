@@ -60,7 +60,12 @@ class Site:
 
     @property
     def upstream(self) -> str:
-        return f"http://127.0.0.1:{self.upstream_port}"
+        return self.replicas[0]
+
+    @property
+    def replicas(self) -> list[str]:
+        """The same upstream at several addresses."""
+        return [f"http://127.0.0.{number}:{self.upstream_port}" for number in range(1, 5)]
 
 
 @dataclass(frozen=True, slots=True)

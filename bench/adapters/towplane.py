@@ -37,12 +37,6 @@ providers:
 """
 
 ONE = "{targets: [{provider: upstream, model: m}]}"
-REPLICAS = 4
-"""Of the same upstream, so that there is something to choose among."""
-_TARGETS = ", ".join(
-    f"{{provider: upstream{number or ''}, model: m}}" for number in range(REPLICAS)
-)
-BY_PREFIX = f"{{choose: least-work, targets: [{_TARGETS}]}}"
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 MORE_ROUTES = f"""
   m-bedrock: {{targets: [{{provider: aws, model: "{CLAUDE}"}}]}}
@@ -99,10 +93,13 @@ def start_from_source(site: Site) -> Running:
 
 def start_by_prefix(site: Site) -> Running:
     """Each request's prompt is hashed in blocks, and goes where the least is left to compute."""
-    document = _document(site, route=BY_PREFIX)
+    names = [f"upstream{number or ''}" for number in range(len(site.replicas))]
+    targets = ", ".join(f"{{provider: {name}, model: m}}" for name in names)
+    document = _document(site, route=f"{{choose: least-work, targets: [{targets}]}}")
     _, _, provider = document.partition("  upstream:\n")
-    more = [f"  upstream{number}:\n{provider}" for number in range(1, REPLICAS)]
-    return _start(site, document + "".join(more))
+    for name, upstream in list(zip(names, site.replicas, strict=True))[1:]:
+        document += f"  {name}:\n{provider.replace(site.upstream, upstream)}"
+    return _start(site, document)
 
 
 def _start(site: Site, document: str, *, compiled: bool = True) -> Running:
@@ -170,7 +167,7 @@ SOURCE = Peer(
 )
 PREFIX = Peer(
     "towplane-prefix",
-    f"the same, and `choose: least-work` over {REPLICAS} targets: prompts hashed in blocks",
+    "the same, and `choose: least-work` over four addresses of the upstream: prompts hashed in blocks",
     install_compiled,
     start_by_prefix,
 )

@@ -19,6 +19,7 @@
  *   GET  /health /v1/models     what gateways probe
  *   GET  /stats                 counts of requests, chunks, finished and cancelled streams; own CPU
  *
+ * The same serves at 127.0.0.1 to 127.0.0.4, so that it can be taken for four replicas.
  * Scalar fields of the body are looked for in its first and last kilobyte only.
  * Prints "listening PORT" once it serves; `--port 0` takes a free one.
  */
@@ -42,7 +43,7 @@
 
 #include "wires.h"
 
-enum { MAX_FD = 65536, HEAD_MAX = 65536, EVENTS = 512, EDGE = 1024 };
+enum { MAX_FD = 65536, HEAD_MAX = 65536, EVENTS = 512, EDGE = 1024, REPLICAS = 4 };
 enum phase { READ_HEAD, READ_BODY, ANSWER, STREAM };
 
 struct conn {
@@ -70,7 +71,7 @@ struct conn {
 static struct conn *conns[MAX_FD];
 static struct conn *heap[MAX_FD];
 static struct conn *ready[MAX_FD];
-static int heap_len, ready_len, ep, listener;
+static int heap_len, ready_len, ep, listeners[REPLICAS];
 static long default_chunks = 64, default_pace = 0;
 static struct { uint64_t connections, open, requests, streams, finished, cancelled, chunks; } stats;
 
@@ -415,7 +416,7 @@ static void on_writable(struct conn *c) {
     }
 }
 
-static void on_connect(void) {
+static void accept_all(int listener) {
     for (;;) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return;
@@ -432,6 +433,10 @@ static void on_connect(void) {
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
         epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
     }
+}
+
+static void on_connect(void) {
+    for (int i = 0; i < REPLICAS; i++) accept_all(listeners[i]);
 }
 
 /* ---- the loop ---- */
@@ -477,20 +482,21 @@ static void serve(void) {
     }
 }
 
-static int listen_on(int port) {
+static int listen_on(int replica, int port) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)replica)};
     if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 4096) < 0) {
         perror("upstream: bind");
         exit(3);
     }
+    listeners[replica] = fd;
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+    epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
     socklen_t len = sizeof a;
     getsockname(fd, (struct sockaddr *)&a, &len);
-    printf("listening %d\n", ntohs(a.sin_port));
-    fflush(stdout);
-    return fd;
+    return ntohs(a.sin_port);
 }
 
 int main(int argc, char **argv) {
@@ -510,8 +516,8 @@ int main(int argc, char **argv) {
     prctl(PR_SET_TIMERSLACK, 1000);  /* the default of 50 µs would bundle paced chunks */
     prepare_wires();
     ep = epoll_create1(EPOLL_CLOEXEC);
-    listener = listen_on(port);
-    struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
-    epoll_ctl(ep, EPOLL_CTL_ADD, listener, &e);
+    for (int i = 0; i < REPLICAS; i++) port = listen_on(i, port);
+    printf("listening %d\n", port);
+    fflush(stdout);
     serve();
 }
