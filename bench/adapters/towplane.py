@@ -167,7 +167,7 @@ SOURCE = Peer(
 )
 PREFIX = Peer(
     "towplane-prefix",
-    "the same, and `choose: least-work` over four addresses of the upstream: prompts hashed in blocks",
+    "the same, and `choose: least-work` over four addresses of the upstream, prompts hashed",
     install_compiled,
     start_by_prefix,
 )

@@ -23,7 +23,7 @@ from towplane.routing.complexity.model import Labels, Lane, Trained, read_model,
 from towplane.routing.complexity.narrowing import ByComplexity
 from towplane.routing.complexity.scorer import make_scorer, score_length, scorer_of
 from towplane.routing.complexity.words import BUCKETS, buckets_of
-from towplane.routing.demand import NOTHING
+from towplane.routing.demand import Demand
 from towplane.routing.load import Load
 from towplane.routing.roster import Roster, Seat
 from towplane.routing.spec import Complexity, RouteSpec
@@ -165,7 +165,7 @@ def test_only_the_other_role_is_barred_and_nobody_by_an_unknown_score(
 ) -> None:
     chooser = make_chooser(*roles)
     narrowing = ByComplexity(Complexity(threshold=threshold))
-    barred = set(narrowing.bars(chooser.rosters[0], NOTHING._replace(score=score), 0.0))
+    barred = set(narrowing.bars(chooser.rosters[0], Demand(score=score), 0.0))
     other = "" if isnan(score) else "weak" if score >= threshold else "strong"
     assert barred == {place for place, role in enumerate(roles) if other and role == other}
 
@@ -174,7 +174,7 @@ def test_only_the_other_role_is_barred_and_nobody_by_an_unknown_score(
 def test_a_request_is_answered_whoever_is_there(roles: list[str], score: float) -> None:
     """By its own role where there is one, or by one without a role; else by the other."""
     chooser = make_chooser(*roles)
-    pick = chooser.pick(NOTHING._replace(score=score), (), 0.0)
+    pick = chooser.pick(Demand(score=score), (), 0.0)
     assert pick is not None
     wanted = "strong" if score >= 0.6 else "weak"
     if any(role in (wanted, "") for role in roles):
@@ -188,7 +188,7 @@ def test_a_harder_prompt_is_never_sent_to_a_weaker_target(
     chooser = make_chooser("weak", "strong", complexity=Complexity(threshold=threshold))
     places = []
     for score in sorted(scores):
-        pick = chooser.pick(NOTHING._replace(score=score), (), 0.0)
+        pick = chooser.pick(Demand(score=score), (), 0.0)
         assert pick is not None
         places.append(pick.place)
     assert places == sorted(places)
@@ -196,7 +196,7 @@ def test_a_harder_prompt_is_never_sent_to_a_weaker_target(
 
 def test_when_strong_has_failed_weak_answers() -> None:
     chooser = make_chooser("weak", "strong")
-    hard = NOTHING._replace(score=0.9)
+    hard = Demand(score=0.9)
     first = chooser.pick(hard, (), 0.0)
     second = chooser.pick(hard, ("t1",), 0.0)
     assert first is not None
@@ -209,20 +209,20 @@ def test_choose_complexity_alone_goes_by_length() -> None:
     chooser = make_chooser("weak", "strong", "strong", choose="complexity", complexity=None)
     assert chooser.wants == {"score"}
     chooser.rosters[0].loads[1].began()
-    pick = chooser.pick(NOTHING._replace(score=400.0), (), 0.0)
+    pick = chooser.pick(Demand(score=400.0), (), 0.0)
     assert pick is not None
     assert pick.place == 2
 
 
 def test_why_not_says_the_score_and_the_threshold() -> None:
     chooser = make_chooser("weak", "strong")
-    assert chooser.passed_over(0, NOTHING._replace(score=0.71), 0.0) == {
+    assert chooser.passed_over(0, Demand(score=0.71), 0.0) == {
         0: "weak, and the prompt's score 0.71 is not below 0.6"
     }
-    assert chooser.passed_over(0, NOTHING._replace(score=0.2), 0.0) == {
+    assert chooser.passed_over(0, Demand(score=0.2), 0.0) == {
         1: "strong, and the prompt's score 0.2 is below 0.6"
     }
-    assert chooser.passed_over(0, NOTHING._replace(score=nan), 0.0) == {}
+    assert chooser.passed_over(0, Demand(score=nan), 0.0) == {}
 
 
 # ---- What is looked at

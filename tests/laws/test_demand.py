@@ -1,6 +1,7 @@
 """What a policy is told of a request: keys of its parsed prompt."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from towplane.gateway.demand import make_demand
 from towplane.gateway.receive import PATHS, receive
 from towplane.providers.prompt import read_prompt
 from towplane.routing.demand import Demand, Want
-from towplane.routing.keys import MOST_BLOCKS
+from towplane.routing.keys import ENDS, block_keys
 from towplane.routing.spec import Affinity, Hashing, Prefix, RouteSpec
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.wire import post
@@ -38,6 +39,11 @@ def demand(
     ask = receive(PATHS[path.encode()], [written], {})
     spec = {"prefix": Prefix(block=32)} | spec
     return make_demand(ask, RouteSpec(targets=[], **spec), wants, tenant, headers=headers or {})
+
+
+def keys(demand: Demand) -> object:
+    """By what it is like others."""
+    return demand.blocks, demand.stretches, demand.prefix, demand.session, demand.tenant
 
 
 def chat(*turns: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def test_two_spellings_of_one_prompt_are_one_demand(
     body = {"model": "m", "messages": turns, "tools": tools, "user": "ann"}
     one = demand(json.dumps(body).encode())
     other = demand(respelled({**body, "extra": {"x": 1}, "temperature": 0.5}, data).encode())
-    assert one._replace(tokens=0) == other._replace(tokens=0)
+    assert keys(one) == keys(other)
 
 
 @given(TURNS, TURNS)
@@ -93,8 +99,25 @@ def test_blocks_are_equal_as_far_as_the_prompts_are(
 ) -> None:
     texts = [whole(turns) for turns in (some, others)]
     keys = [demand(chat(*turns)).blocks for turns in (some, others)]
-    for number, (key, other) in enumerate(zip(*keys, strict=False), start=1):
-        assert (key == other) == (texts[0][: number * 32] == texts[1][: number * 32])
+    for end, key, other in zip(ENDS, *keys, strict=False):
+        assert (key == other) == (texts[0][: end * 32] == texts[1][: end * 32])
+
+
+@given(st.integers(0, 700), st.integers(0, 100), st.integers(0, 100))
+def test_long_prompts_are_equal_up_to_the_ends_that_all_know(
+    shared: int, one: int, other: int
+) -> None:
+    keys = [block_keys("acme", "", b"a" * shared + rest, 1) for rest in (b"b" * one, b"c" * other)]
+    equal = sum(a == b for a, b in zip(*keys, strict=False))
+    assert equal == sum(end <= shared for end in ENDS)
+    for found, size in zip(keys, (shared + one, shared + other), strict=True):
+        assert len(found) == sum(end <= size for end in ENDS)
+
+
+def test_a_block_is_at_most_a_24th_of_what_lies_before() -> None:
+    assert ENDS[:48] == tuple(range(1, 49))
+    assert all(end - begin <= max(1, begin / 24) for begin, end in pairwise(ENDS))
+    assert 512 - 512 / 24 < ENDS[-1] <= 512
 
 
 @given(TURNS, TURNS)
@@ -159,7 +182,7 @@ def test_images_and_files_tell_prompts_apart(field: str) -> None:
 
 
 def test_a_mark_for_caches_that_moves_changes_nothing() -> None:
-    def of(*marked: int) -> Demand:
+    def of(*marked: int) -> object:
         marks = [{"cache_control": {"type": "ephemeral"}} if n in marked else {} for n in range(3)]
         said = [{"type": "text", "text": "r", **marks[1]}]
         result = {"type": "tool_result", "tool_use_id": "t", "content": said}
@@ -169,7 +192,7 @@ def test_a_mark_for_caches_that_moves_changes_nothing() -> None:
         ]
         system = [{"type": "text", "text": "s", **marks[2]}]
         body = {"messages": turns, "max_tokens": 9, "system": system}
-        return demand(body, "/v1/messages")._replace(tokens=0)
+        return keys(demand(body, "/v1/messages"))
 
     assert of() == of(0) == of(0, 1, 2)
 
@@ -215,7 +238,7 @@ def test_tools_and_the_system_text_stand_before_the_turns() -> None:
      {"messages": [{"role": 3, "content": {"x": 1}}]}],
 )  # fmt: skip
 def test_a_prompt_of_no_known_shape_is_no_failure_of_the_plane(body: dict[str, Any]) -> None:
-    assert demand(body) == demand(json.dumps({"model": "m", **body}).encode())
+    assert keys(demand(body)) == keys(demand(json.dumps({"model": "m", **body}).encode()))
 
 
 @pytest.mark.parametrize("nasty", [b'"\xff\xff"', b'[{"role":"user","content":"\xed\xa0\x80"}]',
@@ -225,7 +248,9 @@ def test_broken_text_has_no_key_and_does_no_harm(nasty: bytes) -> None:
 
 
 def test_long_prompts_are_looked_at_up_to_a_bound() -> None:
-    assert len(demand(chat(user("x" * 32 * 2 * MOST_BLOCKS))).blocks) == MOST_BLOCKS
+    found = demand(chat(user("x" * 32 * 2 * ENDS[-1])))
+    assert len(found.blocks) == len(ENDS) < 128
+    assert found.stretches > 2 * ENDS[-1]
 
 
 @pytest.mark.parametrize(

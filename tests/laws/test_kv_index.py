@@ -183,3 +183,28 @@ def test_depths_are_the_same_however_they_are_asked(data: st.DataObject) -> None
     assert depths == [seen.depths_of(asked, [place])[0] for place in range(3)]
     growing = [set(places) for _, places in seen.levels(asked, ())]
     assert all(small < large for small, large in pairwise(growing))
+
+
+@given(st.integers(0, 1000), st.integers(0, 12), st.integers(1, 900))
+def test_what_engines_keep_of_a_prompt_is_what_is_not_left_of_it(
+    kept: int, count: int, stretches: int
+) -> None:
+    """However long the blocks are that the table knows."""
+    ends = [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233]
+    blocks = tuple(range(100, 100 + sum(end <= stretches for end in ends[:count])))
+    cached = Cached(((kept, 1),), 1, 1000, 1000, 1, 5.0)
+    asked = Demand(1000, blocks=blocks, cached=cached, ends=ends, stretches=stretches + 0.9)
+    seen = SeenPrompts(roster_that_tells(0), Prefix())
+    (depth,) = seen.depths_of(asked, [0])
+    assert seen.left(asked, depth) == pytest.approx(1000 - kept)
+    assert seen.share(asked, depth) == pytest.approx(kept / 1000)
+
+
+def test_what_was_sent_of_a_prompt_is_as_long_as_its_blocks() -> None:
+    roster = make_roster((1, 0))
+    seen = SeenPrompts(roster, Prefix())
+    asked = Demand(1000, blocks=(1, 2, 3), ends=(1, 2, 8), stretches=10.0)
+    seen.note(0, Demand(200, blocks=(1, 2), ends=(1, 2, 8), stretches=2.0))
+    assert [seen.left(asked, depth) for depth in seen.depths(asked)] == [800]
+    assert seen.note(0, asked) == 800
+    assert [round(seen.left(asked, depth)) for depth in seen.depths(asked)] == [200]

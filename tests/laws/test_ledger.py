@@ -671,6 +671,19 @@ def test_a_migration_keeps_every_sum(tmp_path: Path) -> None:
     database.close()
 
 
+def test_marks_of_other_depths_are_cut_off(tmp_path: Path) -> None:
+    database = Database(tmp_path / "old.sqlite")
+    upgrade(database, "0006")
+    rows = [("r.1", 40, 7, 8, b"1234" * 36), ("r.2", 9, 0, 0, b"abcd" * 9), ("r.3", 512, 0, 0, b"")]
+    with database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO attempt_marks VALUES (?, ?, ?, ?, ?)", rows)
+    open_schema(database)
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM attempt_marks ORDER BY id").all()
+    assert [tuple(one) for one in found] == [(*rows[0][:4], b"1234" * 32), rows[1]]
+    database.close()
+
+
 def test_the_newest_migration_is_the_schema_in_force() -> None:
     from alembic.script import ScriptDirectory
 

@@ -149,3 +149,18 @@ def test_a_block_forgotten_in_the_middle_leaves_nobody_out() -> None:
     prefixes.note((1,), a)
     prefixes.note((7, 8, 3), b)
     assert list(prefixes.levels((1, 20, 3), 1 << a | 1 << b)) == [(3, 1 << b), (1, 1 << a | 1 << b)]
+
+
+def test_long_blocks_count_for_as_much_as_they_are_long() -> None:
+    """What a target is believed to keep does not depend on how finely it is remembered."""
+    prefixes = Prefixes(["a"], 300)
+    bit, long = prefixes.bits["a"], tuple(range(1, 13))
+    prefixes.note((1000,), bit)
+    prefixes.note(long, bit, [*range(1, 12), 95])
+    assert prefixes.depth_of((1000,), bit) == 1
+    prefixes.note(long, bit, [*range(1, 12), 95])  # nothing that was not there
+    assert prefixes.depth_of((1000,), bit) == 1
+    for first in (2000, 3000, 4000):
+        prefixes.note(tuple(range(first, first + 12)), bit, [*range(1, 12), 95])
+    assert prefixes.depth_of((1000,), bit) == 0
+    assert prefixes.depth_of(tuple(range(4000, 4012)), bit) == 12

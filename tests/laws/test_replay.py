@@ -17,8 +17,8 @@ from towplane.cli.main import run
 from towplane.parts.ids import PREFIX_CHARS
 from towplane.parts.storage import Database
 from towplane.routing.demand import Demand
-from towplane.routing.keys import MOST_BLOCKS, block_keys
-from towplane.routing.marks import DEPTHS, MARK_BYTES, Marker, split_marks
+from towplane.routing.keys import ENDS, block_keys
+from towplane.routing.marks import MARK_BYTES, Marker, split_marks
 from towplane.routing.spec import Prefix
 from towplane.simulation.arrival import Arrival
 from towplane.simulation.rebuilding import Rebuilt
@@ -93,17 +93,15 @@ def test_prompts_have_as_many_marks_in_common_as_depths(
     marker = Marker(PEPPER)
     marks = [split_marks(marker.of(Demand(blocks=each)).marks) for each in keys]
     common = alike(*keys)
-    assert alike(*marks) == sum(depth <= common for depth in DEPTHS)
+    assert alike(*marks) == common
     for found, each in zip(marks, keys, strict=True):
-        assert [depth for depth, _ in found] == [depth for depth in DEPTHS if depth <= len(each)]
+        assert tuple(depth for depth, _ in found) == ENDS[: len(each)]
 
 
-def test_marks_are_few_and_reach_as_deep_as_prompts_are_compared() -> None:
-    assert DEPTHS[-1] == MOST_BLOCKS
-    assert len(DEPTHS) <= 64
-    assert list(DEPTHS) == sorted(set(DEPTHS))
-    every = Marker(PEPPER).of(Demand(blocks=tuple(range(MOST_BLOCKS))))
-    assert (every.blocks, len(every.marks)) == (MOST_BLOCKS, len(DEPTHS) * MARK_BYTES)
+def test_marks_are_few() -> None:
+    every = Marker(PEPPER).of(Demand(blocks=tuple(range(len(ENDS))), ends=ENDS, stretches=700.9))
+    assert every.blocks == 700
+    assert len(every.marks) == len(ENDS) * MARK_BYTES <= 512
 
 
 def test_without_the_pepper_a_guess_cannot_be_tried() -> None:
@@ -111,7 +109,7 @@ def test_without_the_pepper_a_guess_cannot_be_tried() -> None:
     guess = block_keys("acme", "", b"yes" * 100, 256)
     demand = Demand(blocks=guess, prefix=guess[0], session=guess[0])
     kept = Marker(PEPPER).of(demand)
-    assert Marker(PEPPER).of(demand) == kept
+    assert Marker(PEPPER).of(demand).marks == kept.marks
     for other in (Marker(b""), Marker(b"q" * 32)):
         found = other.of(demand)
         assert found.marks != kept.marks
@@ -315,12 +313,10 @@ def test_marks_that_are_cut_or_too_many_harm_nobody(count: int, marks: bytes) ->
     assert len(Rebuilt(BLOCK).blocks(100, count, marks)) <= 6
 
 
-def test_prompts_beyond_what_is_compared_are_as_long_as_others_say() -> None:
-    rebuilt = Rebuilt(BLOCK)
-    rebuilt.blocks(6400, 100, b"")
-    marks = Marker(PEPPER).of(Demand(blocks=tuple(range(MOST_BLOCKS)))).marks
-    found = rebuilt.blocks(2 * 64 * MOST_BLOCKS, MOST_BLOCKS, marks)
-    assert len(found) * BLOCK == pytest.approx(64 * MOST_BLOCKS, rel=0.02)
+def test_prompts_beyond_what_is_compared_are_shared_up_to_there() -> None:
+    marks = Marker(PEPPER).of(Demand(blocks=tuple(range(len(ENDS))), ends=ENDS)).marks
+    found = Rebuilt(BLOCK).blocks(64 * 2 * ENDS[-1], 2 * ENDS[-1], marks)
+    assert len(found) * BLOCK == pytest.approx(64 * ENDS[-1], rel=0.02)
 
 
 # From the fleet to the replay

@@ -49,7 +49,7 @@ def test_who_has_seen_the_prompt_wins_among_equals() -> None:
     _, policy = scored(0, 0, 0)
     policy.began(1, PROMPT, 0.0)
     assert [choose(policy, PROMPT, turn) for turn in range(3)] == [1, 1, 1]
-    assert "has seen 10 of 10 blocks" in policy.weigh(PROMPT, (), 0, 0.0).reason
+    assert "has seen 100% of the prompt" in policy.weigh(PROMPT, (), 0, 0.0).reason
 
 
 def test_a_full_engine_loses_the_prompt_that_it_has_seen() -> None:

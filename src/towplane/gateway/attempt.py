@@ -123,8 +123,10 @@ class Attempt:
         pick = self.decision.pick
         assert x.route is not None
         if x.route.keeps_marks and x.attempts == 1 and self.decision.cause in _OF_CLIENTS:
-            blocks, marks, opening, session = hall.marker.of(x.demand)
-            hall.journal.append(Marked(self.id, blocks, marks, opening, session))
+            kept = hall.marker.of(x.demand)
+            hall.journal.append(
+                Marked(self.id, kept.blocks, kept.marks, kept.opening, kept.session)
+            )
         if pick is not None and x.route.chooser.wants:
             work = x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
             self._work = work

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from towplane.providers.ask import Ask
 from towplane.providers.prompt import read_prompt, read_session
 from towplane.routing.demand import Demand, Want
-from towplane.routing.keys import block_keys, draw_key, prefix_key, session_key
+from towplane.routing.keys import ENDS, block_keys, draw_key, prefix_key, session_key
 from towplane.routing.kv_index import Cached
 from towplane.routing.spec import RouteSpec
 
@@ -58,6 +58,7 @@ def make_demand(
     id."""
     prefix = session = 0
     blocks: tuple[int, ...] = ()
+    stretches = 0.0
     adapter = spec.adapter or ""
     if "prefix" in wants or "blocks" in wants:
         prompt = read_prompt(ask)
@@ -66,13 +67,16 @@ def make_demand(
             begin = prompt.opening if hashing.of == "user" else prompt.start
             prefix = prefix_key(tenant, adapter, begin(hashing.characters))
         if "blocks" in wants:
-            blocks = block_keys(tenant, adapter, prompt.whole(), spec.prefix.block)
+            whole, size = prompt.whole(), spec.prefix.block
+            blocks = block_keys(tenant, adapter, whole, size)
+            stretches = len(whole) / size
     if "session" in wants:
         session = _session(ask, spec, tenant, headers)
     draw = draw_key(request) if "draw" in wants else 0
     return Demand(  # by position: a third of the time of keywords; the order is the type's
-        ask.input_estimate, output, tenant, session, prefix, blocks, adapter, score, 1, draw, cached
-    )
+        ask.input_estimate, output, tenant, session, prefix, blocks, adapter, score, 1, draw,
+        cached, ENDS, stretches,
+    )  # fmt: skip
 
 
 def _session(ask: Ask, spec: RouteSpec, tenant: str, headers: Mapping[bytes, bytes]) -> int:

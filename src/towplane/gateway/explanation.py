@@ -13,7 +13,7 @@ from towplane.gateway.messages import Explain, Explained
 from towplane.gateway.receive import PATHS, receive
 from towplane.parts.errors import BadRequest
 from towplane.routing.decisions import recall
-from towplane.routing.demand import NOTHING, Demand
+from towplane.routing.demand import Demand
 from towplane.routing.explain import explain
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def answer_question(hall: "Hall", question: Explain) -> Explained:
 def _suppose(question: Explain, route: "RouteState", now: float, caches: Caches) -> Demand:
     """The demand of the request in question. Raises BadRequest."""
     if not question.body:
-        return NOTHING._replace(score=nan)
+        return Demand(score=nan)
     operation = PATHS.get((question.path or "/v1/chat/completions").encode())
     if operation is None:
         raise BadRequest(f"There is no operation at {question.path}.", reason="body-invalid")

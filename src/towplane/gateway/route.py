@@ -6,7 +6,7 @@ its breaker admits an attempt, it did not ask to be left alone, and this request
 """
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from towplane.gateway.demand import demand_of
 from towplane.gateway.exchange import Exchange
@@ -37,15 +37,24 @@ _TIMEOUT = b"x-towplane-timeout"
 """How long the client waits for the whole answer, in seconds."""
 
 
-class Decision(NamedTuple):
+class Decision:
     """What was decided, as a value; the attempt makes it an effect."""
 
-    target: "TargetState"
-    cause: Cause
-    wait_s: float = 0.0
-    """Seconds to wait before."""
-    pick: Pick | None = None
-    """The choice among others; None: the same target again."""
+    __slots__ = ("cause", "pick", "target", "wait_s")
+
+    def __init__(
+        self,
+        target: "TargetState",
+        cause: Cause,
+        wait_s: float = 0.0,
+        pick: Pick | None = None,
+    ) -> None:
+        self.target = target
+        self.cause: Cause = cause
+        self.wait_s = wait_s
+        """Seconds to wait before."""
+        self.pick = pick
+        """The choice among others; None: the same target again."""
 
 
 def resolve(x: Exchange) -> None:
@@ -230,7 +239,7 @@ def _choose(
         cause = "fallback"
     if pick.rivals:
         _keep(x, pick, cause, now)
-    return Decision(state.groups[pick.group][pick.place], cause, pick=pick)
+    return Decision(state.groups[pick.group][pick.place], cause, 0.0, pick)
 
 
 def _keep(x: Exchange, pick: Pick, cause: Cause, now: float) -> None:
@@ -240,6 +249,6 @@ def _keep(x: Exchange, pick: Pick, cause: Cause, now: float) -> None:
     roster = chooser.rosters[pick.group]
     decided = Decided(
         x.id, x.attempts + 1, x.ask.model, cause, x.wall, now, chooser.turn, pick, tuple(x.tried),
-        roster.names, frozenset(roster.barred(now)), tuple(roster.in_flight), x.demand,
+        roster.names, roster.barred(now), tuple(roster.in_flight), x.demand,
     )  # fmt: skip
     x.hall.decisions.keep(decided)

@@ -121,7 +121,7 @@ def _walk(x: Shadow) -> Generator[None]:
         if decision.target.breaker.state != "closed" or not mirror.breaker.admits(x.hall.now()):
             mirror.dropped += 1
             return
-        decision = decision._replace(cause="mirror")
+        decision = Decision(decision.target, "mirror", decision.wait_s, decision.pick)
         x.attempt = attempt = ShadowAttempt(x, decision)
         x.attempts += 1  # not the first of a client's request: its overhead is nobody's
         if mirror.breaker.state != "closed":

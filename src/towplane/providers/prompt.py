@@ -19,6 +19,16 @@ import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
 from towplane.providers.ask import Ask, OperationName
+from towplane.providers.turns import (
+    CONTENT,
+    CONVERSATION,
+    METADATA,
+    TEXTS,
+    TURNS,
+    TURNS_OR_TEXT,
+    Part,
+    Turn,
+)
 
 __all__ = ["Prompt", "read_prompt", "read_session"]
 
@@ -33,8 +43,6 @@ _SESSION_FIELDS = ("prompt_cache_key", "user", "safety_identifier")
 
 _TIES = frozenset(("conversation", *_SESSION_FIELDS, "metadata", "previous_response_id"))
 """All fields in which something may be that ties requests to each other."""
-
-Part = dict[str, msgspec.Raw]
 
 
 class Prompt:
@@ -76,37 +84,6 @@ class Prompt:
             self._user = text
 
 
-class _Turn(msgspec.Struct, gc=False):
-    """A message of chat or Messages, or an item of Responses; other fields are not looked at."""
-
-    role: str = ""
-    content: str | list[Part] | None = None
-    type: str = ""
-    name: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[Part] | None = None
-    tool_call_id: str | None = None
-    call_id: str | None = None
-    arguments: msgspec.Raw = msgspec.Raw()
-    output: msgspec.Raw = msgspec.Raw()
-    action: msgspec.Raw = msgspec.Raw()
-    summary: msgspec.Raw = msgspec.Raw()
-
-
-class _Metadata(msgspec.Struct):
-    user_id: str = ""
-
-
-class _Conversation(msgspec.Struct):
-    id: str = ""
-
-
-_turns = msgspec.json.Decoder(list[_Turn])
-_turns_or_text = msgspec.json.Decoder(str | list[_Turn])
-_content = msgspec.json.Decoder(str | list[Part] | None)
-_texts = msgspec.json.Decoder(str | list[str | int | list[int]])
-_metadata = msgspec.json.Decoder(_Metadata)
-_conversation = msgspec.json.Decoder(str | _Conversation)
 _anything = msgspec.json.Decoder()
 _sorted = msgspec.json.Encoder(order="sorted").encode
 _wrong = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -158,7 +135,7 @@ def read_session(fields: dict[str, msgspec.Raw]) -> str:
 def _read_chat(fields: dict[str, msgspec.Raw]) -> Prompt:
     prompt = Prompt()
     _add_tools(prompt, fields)
-    _add_turns(prompt, _turns.decode(fields["messages"]))
+    _add_turns(prompt, TURNS.decode(fields["messages"]))
     return prompt
 
 
@@ -167,8 +144,8 @@ def _read_messages(fields: dict[str, msgspec.Raw]) -> Prompt:
     _add_tools(prompt, fields)
     system = fields.get("system")
     if system is not None:
-        prompt.add("system", _content_bytes(_content.decode(system)))
-    _add_turns(prompt, _turns.decode(fields["messages"]))
+        prompt.add("system", _content_bytes(CONTENT.decode(system)))
+    _add_turns(prompt, TURNS.decode(fields["messages"]))
     return prompt
 
 
@@ -178,7 +155,7 @@ def _read_responses(fields: dict[str, msgspec.Raw]) -> Prompt:
     instructions = fields.get("instructions")
     if instructions is not None:
         prompt.add("system", _canonical(instructions))
-    given = _turns_or_text.decode(fields["input"])
+    given = TURNS_OR_TEXT.decode(fields["input"])
     if isinstance(given, str):
         prompt.add("user", given.encode())
         return prompt
@@ -191,7 +168,7 @@ def _reader_of_texts(name: str) -> Callable[[dict[str, msgspec.Raw]], Prompt]:
 
     def read(fields: dict[str, msgspec.Raw]) -> Prompt:
         prompt = Prompt()
-        given = _texts.decode(fields[name])
+        given = TEXTS.decode(fields[name])
         if isinstance(given, str):
             prompt.add("user", given.encode())
             return prompt
@@ -237,7 +214,7 @@ def _add_tools(prompt: Prompt, fields: dict[str, msgspec.Raw]) -> None:
     prompt.add("tools", digest)
 
 
-def _add_turns(prompt: Prompt, turns: Iterable[_Turn]) -> None:
+def _add_turns(prompt: Prompt, turns: Iterable[Turn]) -> None:
     add = prompt.add
     for turn in turns:
         content = turn.content
@@ -248,7 +225,7 @@ def _add_turns(prompt: Prompt, turns: Iterable[_Turn]) -> None:
         add(turn.role or turn.type, text)
 
 
-def _more(turn: _Turn) -> bytes:
+def _more(turn: Turn) -> bytes:
     """What a turn has besides its role and content."""
     more = b""
     for said in (turn.name, turn.reasoning_content, turn.tool_call_id, turn.call_id):
@@ -328,7 +305,7 @@ def _read_conversation(fields: dict[str, msgspec.Raw]) -> str:
     raw = fields.get("conversation")
     if raw is None:
         return ""
-    found = _conversation.decode(raw)
+    found = CONVERSATION.decode(raw)
     found = found if isinstance(found, str) else found.id
     return f"conversation {found}" if found else ""
 
@@ -344,7 +321,7 @@ def _read_field(fields: dict[str, msgspec.Raw]) -> str:
 def _read_user_id(fields: dict[str, msgspec.Raw]) -> str:
     """Anthropic's; some agents write the session into it."""
     raw = fields.get("metadata")
-    found = _metadata.decode(raw).user_id if raw is not None else ""
+    found = METADATA.decode(raw).user_id if raw is not None else ""
     return f"user_id {found}" if found else ""
 
 

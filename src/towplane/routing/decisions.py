@@ -6,8 +6,8 @@ oldest goes first. The law: `recall` names the place that was taken, whatever ha
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
@@ -23,25 +23,44 @@ _MOST = 4096
 Cause = Literal["first", "retry", "fallback", "hedge", "reconnect", "mirror", "probe"]
 
 
-class Decided(NamedTuple):
+class Decided:
     """One choice among rivals."""
 
-    request: str
-    attempt: int
-    """Its number, from 1."""
-    model: str
-    cause: str
-    wall: float
-    now: float
-    turn: int
-    pick: Pick
-    tried: tuple[str, ...]
-    names: Sequence[str]
-    """Of the roster, by place."""
-    barred: frozenset[int]
-    """Places that were unusable, whoever asked."""
-    in_flight: tuple[int, ...]
-    demand: Demand
+    __slots__ = ("attempt", "barred", "cause", "demand", "in_flight", "model", "names", "now",
+                 "pick", "request", "tried", "turn", "wall")  # fmt: skip
+
+    def __init__(
+        self,
+        request: str,
+        attempt: int,
+        model: str,
+        cause: str,
+        wall: float,
+        now: float,
+        turn: int,
+        pick: Pick,
+        tried: tuple[str, ...],
+        names: Sequence[str],
+        barred: Collection[int],
+        in_flight: tuple[int, ...],
+        demand: Demand,
+    ) -> None:
+        self.request = request
+        self.attempt = attempt
+        """Its number, from 1."""
+        self.model = model
+        self.cause = cause
+        self.wall = wall
+        self.now = now
+        self.turn = turn
+        self.pick = pick
+        self.tried = tried
+        self.names = names
+        """Of the roster, by place."""
+        self.barred = barred
+        """Places that were unusable, whoever asked."""
+        self.in_flight = in_flight
+        self.demand = demand
 
 
 class Recalled(Struct, kw_only=True):

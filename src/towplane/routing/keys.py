@@ -4,21 +4,40 @@
 that two tenants with the same words are told apart; those of the prompt also by the LoRA adapter,
 because what an engine keeps of a prompt belongs to its adapter. Pure; knows no dialect.
 
-The law: two prompts have as many equal leading blocks as they have equal leading stretches of
-`size` bytes; 0 is never a key, it says that there is none.
+A prompt's blocks grow with what lies before them, so that a hundred tell how far two long prompts
+are alike to within a 24th. The law: two prompts have as many equal leading blocks as they are equal
+up to a block's end; 0 is never the key of a session or an opening, it says that there is none.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from struct import Struct
 
 from xxhash import xxh3_64_intdigest
 
-__all__ = ["MOST_BLOCKS", "block_keys", "draw_key", "prefix_key", "session_key"]
+__all__ = ["ENDS", "block_keys", "draw_key", "prefix_key", "session_key"]
 
-MOST_BLOCKS = 512
-"""Blocks of one prompt that are looked at: some 32,000 tokens at 256 bytes each. Prompts that are
+_REACH = 512
+"""Stretches of a prompt that are looked at: some 32,000 tokens at 256 bytes each. Prompts that are
 equal for so long find the same target whatever comes after."""
+_SHARE = 24
+"""A block is a stretch long, later ones as many as this part of what lies before them."""
+
+
+def _ends() -> list[int]:
+    ends = []
+    end = 1
+    while end <= _REACH:
+        ends.append(end)
+        end += max(1, end // _SHARE)
+    return ends
+
+
+ENDS = tuple(_ends())
+"""Where blocks end, in stretches of `size` bytes (`prefix.block`): at each up to 48, at every other
+up to 72, …; 111 of them."""
 
 
 def session_key(tenant: str, said: bytes) -> int:
@@ -34,9 +53,8 @@ def prefix_key(tenant: str, adapter: str, opening: bytes) -> int:
 def block_keys(tenant: str, adapter: str, prompt: bytes, size: int) -> tuple[int, ...]:
     """Of each whole block of a prompt together with all before it; what is left over at the end is
     not looked at, as engines keep whole blocks only."""
-    count = len(prompt) // size
-    if count > MOST_BLOCKS:
-        count = MOST_BLOCKS
+    stretches = len(prompt) // size
+    count = stretches if stretches <= _SHARE else bisect_right(ENDS, stretches)
     key = _salt("prompt", tenant, adapter)
     keys = []
     for block in _cut(size, count)(prompt):
@@ -56,7 +74,8 @@ def _salt(purpose: str, tenant: str, adapter: str) -> int:
     return xxh3_64_intdigest(f"{purpose}\0{tenant}\0{adapter}".encode())
 
 
-@lru_cache(maxsize=MOST_BLOCKS * 4)
+@lru_cache(maxsize=len(ENDS) * 4)
 def _cut(size: int, count: int) -> Callable[[bytes], tuple[bytes, ...]]:
-    """Quicker than a slice for each: 9 µs instead of 40 for 128 KiB."""
-    return Struct(f"{size}s" * count).unpack_from
+    """Quicker than a slice for each."""
+    widths = [end - begin for begin, end in pairwise((0, *ENDS[:count]))]
+    return Struct("".join(f"{size * width}s" for width in widths)).unpack_from

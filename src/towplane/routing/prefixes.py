@@ -13,6 +13,7 @@ target left is given away again once no block can have it.
 
 from collections.abc import Iterator, Sequence
 
+from towplane.routing.demand import EACH
 from towplane.routing.recent import Recent
 
 __all__ = ["Prefixes"]
@@ -60,20 +61,26 @@ class Prefixes:
                     self.names.append(name)
                 self.bits[name] = bit
 
-    def note(self, blocks: Sequence[int], bit: int) -> None:
-        """A prompt of these blocks was sent there."""
-        at = self._blocks.make_room(len(blocks))
+    def note(self, blocks: Sequence[int], bit: int, ends: Sequence[int] = EACH) -> None:
+        """A prompt of these blocks, which end there (`Demand.ends`), was sent there. What counts
+        against the bound is how long they are."""
+        count = at = fresh = self._blocks.make_room(len(blocks))
         young, mask = self._blocks.young, 1 << bit
         if at > _MANY and blocks[0] not in young:  # nobody got it lately
             young.update(dict.fromkeys(blocks[:at], mask))
-            return
+            at = fresh = 0
         while at:  # from the end: who got a block got all before it
             at -= 1
             block = blocks[at]
             have = young.get(block, 0)
             if have & mask:
-                return
+                break
             young[block] = have | mask
+            if not have:
+                fresh = at
+        if fresh < count and ends[count - 1] > count:
+            known = ends[fresh - 1] if fresh else 0
+            self._blocks.spend(ends[count - 1] - known - (count - fresh))
 
     def note_once(self, blocks: Sequence[int], bit: int) -> None:
         """The same, but what is remembered of it grows no younger by that."""

@@ -5,7 +5,8 @@ the old one, and what was old is forgotten: unlike a list in order of use this c
 entry is used again, and at least the last third of `most` that was used is always remembered. The
 forgotten generation is taken apart little by little, so that no request pays for a million entries.
 
-The law: never more than `most` entries are held, those that are being taken apart included.
+The law: never more than `most` entries are held, those that are being taken apart included; fewer
+where some count for more than one.
 """
 
 from typing import Generic, TypeVar
@@ -18,7 +19,7 @@ V = TypeVar("V")
 class Recent(Generic[V]):
     """The mapping. `young` and `old` may be read, for those who look up a hundred keys at once."""
 
-    __slots__ = ("_gone", "_size", "old", "turns", "young")
+    __slots__ = ("_gone", "_size", "_spent", "old", "turns", "young")
 
     def __init__(self, most: int) -> None:
         self._size = max(most // 3, 1)
@@ -26,6 +27,7 @@ class Recent(Generic[V]):
         self.young: dict[int, V] = {}
         self.old: dict[int, V] = {}
         self._gone: dict[int, V] = {}
+        self._spent = 0
         self.turns = 0
         """How often a generation was forgotten."""
 
@@ -58,7 +60,14 @@ class Recent(Generic[V]):
     def turn(self) -> None:
         """Forget the old generation."""
         self._gone, self.old, self.young = self.old, self.young, {}
+        self._spent = 0
         self.turns += 1
+
+    def spend(self, weight: int) -> None:
+        """So much of what was put since the last turn counts for more than one entry each."""
+        self._spent += weight
+        if len(self.young) + self._spent > self._size:
+            self.turn()
 
     def adopt(self, old: "Recent[V]") -> None:
         """Go on with what another one remembers, as far as this one's bound allows."""

@@ -90,12 +90,14 @@ class Prefix(Section, frozen=True, kw_only=True):
     """What is remembered of the prompts that targets have seen."""
 
     block: AtLeastOne = 256
-    """Bytes of text that are compared as one, about 64 tokens."""
+    """Bytes of text that are compared as one, about 64 tokens; beyond 12 KB in a prompt, a 24th of
+    what lies before."""
     per_target: AtLeastOne = 10_000
-    """Blocks that a target is believed to keep: about what its KV cache holds. More than it holds
-    sends it prompts that it has to compute again."""
+    """Stretches of `block` bytes that a target is believed to keep: about what its KV cache holds.
+    More than it holds sends it prompts that it has to compute again."""
     blocks: AtLeastOne = 1_000_000
-    """Blocks of all targets that one worker remembers at most, about 150 bytes each."""
+    """Stretches of all targets that one worker remembers at most, about 150 bytes each, of long
+    prompts less."""
     threshold: Share = 0.3
     """With `prefix`: the share of a prompt's blocks that somebody must have for it to go there, and
     not to the least loaded (SMG's command line, as the next two)."""

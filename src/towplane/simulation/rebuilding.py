@@ -3,21 +3,18 @@
 Marks lie at depths counted in stretches of bytes, an engine's blocks are stretches of tokens. The
 first prompt that has a mark says at which of its tokens it lies, as if its tokens were spread
 evenly over its bytes, and every later prompt with this mark follows. What lies beyond a prompt's
-last mark is taken to be like nothing else: less than one stretch of a prompt of up to 32, two of
-up to 64, eight of up to 128, 64 of longer ones. Memory grows with the number of different marks,
-some 100 bytes each.
+last mark is taken to be like nothing else: less than one stretch of a prompt of up to 48, a 24th of
+longer ones, all of what lies behind 505. Memory grows with the number of different marks, some 100
+bytes each.
 
 The laws: prompts share blocks exactly up to the last mark that they share; no prompt has more
 blocks than its tokens fill.
 """
 
-from towplane.routing.keys import MOST_BLOCKS
 from towplane.routing.marks import split_marks
 
 __all__ = ["Rebuilt"]
 
-_USUAL_TOKENS = 64
-"""Of a block of 256 bytes, until a prompt has said otherwise."""
 _ROOM = 16
 """Bits for the place of a block in its prompt: four million tokens in blocks of 64."""
 _OWN = 1 << 62
@@ -27,23 +24,21 @@ _OWN = 1 << 62
 class Rebuilt:
     """What is known of all prompts so far."""
 
-    __slots__ = ("_block", "_counted", "_ends", "_spread")
+    __slots__ = ("_block", "_ends")
 
     def __init__(self, block: int) -> None:
         self._block = block
         """Tokens of a block of an engine."""
         self._ends: dict[int, int] = {}
         """Tokens before a mark, by its depth and itself."""
-        self._counted = self._spread = 0
-        """Tokens of prompts, and the blocks of bytes over which they were spread."""
 
     def blocks(self, tokens: int, count: int, marks: bytes) -> tuple[int, ...]:
-        """The ids of the whole blocks of a prompt with so many tokens, and `count` whole blocks of
-        bytes, of which `MOST_BLOCKS` means so many or more."""
+        """The ids of the whole blocks of a prompt with so many tokens, and `count` whole stretches
+        of bytes."""
         ends = self._ends
         end = depth = number = 0
         whole = tokens // self._block
-        size = self._size(tokens, count)
+        size = count + 0.5  # the last one is half full, for all that is known
         ids: list[int] = []
         for at, (below, mark) in enumerate(split_marks(marks)):
             if below > count:  # whoever wrote it
@@ -59,12 +54,3 @@ class Rebuilt:
             ids += range(base + number, base + upto)
             number = max(number, upto)
         return tuple(ids)
-
-    def _size(self, tokens: int, count: int) -> float:
-        """Blocks of bytes that the prompt has; the last one is half full, for all that is known."""
-        if count < MOST_BLOCKS:
-            self._counted += tokens
-            self._spread += count
-            return count + 0.5
-        usual = self._counted / self._spread if self._counted and self._spread else _USUAL_TOKENS
-        return max(count + 0.5, tokens / usual)

@@ -19,7 +19,7 @@ When not: prompts that never repeat (`least-in-flight` is simpler and as good), 
 """
 
 from collections.abc import Collection
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.chwbl import Homes
@@ -35,14 +35,6 @@ _DEARER, _MOST = 2.0, 512.0
 """Tokens that each token to compute counts for others, and the most of them. KubeAI's threads are
 computed anew half as often as without (docs/simulation.md); without a bound, a hot prefix stays too
 long where it is."""
-
-
-class _Found(NamedTuple):
-    place: int
-    depth: float
-    """Leading blocks of the prompt that it has seen."""
-    is_home: bool = False
-    """Whether it was taken as the home of a prompt that nobody has seen."""
 
 
 class LeastWork(Policy):
@@ -68,11 +60,11 @@ class LeastWork(Policy):
 
     def choose(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> int:
         """The least work."""
-        return self._find(demand, barred, turn).place
+        return self._find(demand, barred, turn)[0]
 
     def weigh(self, demand: Demand, barred: Collection[int], turn: int, now: float) -> Choice:
         """With the work of each, in tokens."""
-        found = self._find(demand, barred, turn)
+        place, depth, is_home = self._find(demand, barred, turn)
         depths, weights = self._seen.depths(demand), self._roster.weights
         left, waits = self._seen.left, self._waits
         scores = tuple(
@@ -81,10 +73,9 @@ class LeastWork(Policy):
             else wait + _dear(left(demand, depths[at])) / weights[at]
             for at, wait in enumerate(waits)
         )
-        place = found.place
         said = self._seen.say(place, demand)
-        if not found.depth and not said.startswith("cached"):
-            said = "home of a prompt that nobody has seen" if found.is_home else "has not seen it"
+        if not depth and not said.startswith("cached"):
+            said = "home of a prompt that nobody has seen" if is_home else "has not seen it"
         work = self._work(place)
         return Choice(place, f"{said}, {work} tokens of work before it", scores)
 
@@ -98,11 +89,13 @@ class LeastWork(Policy):
         self._seen.adopt(old._seen)
         self._homes.adopt(old._homes)
 
-    def _find(self, demand: Demand, barred: Collection[int], turn: int) -> _Found:
+    def _find(self, demand: Demand, barred: Collection[int], turn: int) -> tuple[int, float, bool]:
+        """The place, leading blocks of the prompt that it has seen, and whether it was taken as the
+        home of a prompt that nobody has seen."""
         barred = but_parked(self._roster, barred)
         waits, paces, seen = self._waits, self._paces, self._seen
         least = first_lowest(waits, barred, turn)
-        found, work = _Found(least, 0), waits[least] + _dear(demand.tokens) * paces[least]
+        found, deepest, work = least, 0.0, waits[least] + _dear(demand.tokens) * paces[least]
         for depth, mask in seen.masks(demand, barred):
             rest = _dear(seen.left(demand, depth))
             if self._roster.is_even and waits[least] + rest * paces[least] >= work:
@@ -115,13 +108,13 @@ class LeastWork(Policy):
                     here = [waits[at] + rest * paces[at] for at in places]
                     place = places[lowest(here, (), turn)]
             if waits[place] + rest * paces[place] < work:
-                found, work = _Found(place, depth), waits[place] + rest * paces[place]
-        if self._trust and not found.depth and demand.prefix:
+                found, deepest, work = place, depth, waits[place] + rest * paces[place]
+        if self._trust and not deepest and demand.prefix:
             home = self._homes.home(demand.prefix, barred)
             rest = _dear(demand.tokens * (1 - self._trust))
             if waits[home] + rest * paces[home] < work:
-                return _Found(home, 0, True)
-        return found
+                return home, 0.0, True
+        return found, deepest, False
 
     def _changed(self, place: int) -> None:
         weight = self._weights[place]

@@ -44,7 +44,7 @@ class PrefixPolicy(Policy):
         place, why = self._find(demand, barred, turn)
         depths = self._seen.depths(demand)
         scores = tuple(
-            None if at in barred else min(depth / max(len(demand.blocks), 1), 1.0)
+            None if at in barred else self._seen.share(demand, depth)
             for at, depth in enumerate(depths)
         )
         said = f"{why}; {self._roster.in_flight[place]} in flight"
@@ -65,9 +65,8 @@ class PrefixPolicy(Policy):
         least, most = extent(loads, barred)
         if most - least > spec.imbalance and most > spec.ratio * least:
             return lowest(loads, barred, turn), "the queues are uneven: the shortest"
-        blocks = demand.blocks
         for depth, places in self._seen.levels(demand, barred):
-            if depth < spec.threshold * len(blocks):
+            if self._seen.share(demand, depth) < spec.threshold:
                 break
             found = places[lowest([loads[place] for place in places], (), turn)]
             return found, self._seen.say(found, demand)

@@ -124,17 +124,15 @@ class Scored(Policy):
         busy = self._busy
         places, depths = self._shortlist(demand, but_parked(roster, barred), turn)
         even = self._all_busy / len(roster) + 1.0
-        on_idle, on_queue, on_kv = spec.in_flight, spec.queue, spec.kv
-        blocks = len(demand.blocks) or 1
-        on_depth = spec.prefix / (blocks if demand.cached is None else blocks + 0.5)
+        shares = [self._seen.share(demand, depth) if depth else 0.0 for depth in depths]
         if not self._hears:
-            on_idle = (on_idle + on_queue + on_kv) * even
+            on_idle = (spec.in_flight + spec.queue + spec.kv) * even
             scores = [
-                on_idle / (even + busy[place]) + on_depth * depth
-                for place, depth in zip(places, depths, strict=True)
+                on_idle / (even + busy[place]) + spec.prefix * share
+                for place, share in zip(places, shares, strict=True)
             ]
         else:
-            scores = self._judge(places, depths, even, on_depth, now)
+            scores = self._judge(places, shares, even, now)
         if not (demand.adapter or spec.latency or spec.cost):
             return places, scores
         loads = [roster.loads[place] for place in places]
@@ -146,7 +144,7 @@ class Scored(Policy):
         return places, [sum(each) for each in zip(scores, *more, strict=True)]
 
     def _judge(
-        self, places: list[int], depths: list[float], even: float, on_depth: float, now: float
+        self, places: list[int], shares: list[float], even: float, now: float
     ) -> list[float]:
         """The weighted sums where engines speak."""
         busy, own, busy_until = self._busy, self._own, self._busy_until
@@ -154,13 +152,13 @@ class Scored(Policy):
         queues, spec = self._queues(places, now), self._spec
         on_idle, on_queue, on_kv = spec.in_flight, spec.queue, spec.kv
         scores = []
-        for place, depth, queue in zip(places, depths, queues, strict=True):
+        for place, share, queue in zip(places, shares, queues, strict=True):
             idle = even / (even + (busy[place] if busy_until[place] >= now else own[place]))
             scores.append(
                 on_idle * idle
                 + on_queue * (idle if queue is None else queue)
                 + on_kv * (free[place] if free_until[place] >= now else idle)
-                + on_depth * depth
+                + spec.prefix * share
             )
         return scores
 

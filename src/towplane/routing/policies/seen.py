@@ -5,9 +5,11 @@ is what turns one into the other. What engines say themselves that they keep (`D
 before it: the table is asked only of targets of which that is not known, or not all of it, or not
 for the whole prompt. What was sent in the last seconds counts for those, too: their engines may not
 have computed it yet, and a burst of like prompts would go to as many of them. All depths are in
-blocks of the table, and may be broken numbers.
+blocks of the table, and may be broken numbers; blocks differ in length (`Demand.ends`), so what a
+depth is worth is asked for (`share`, `left`).
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from itertools import compress
@@ -103,7 +105,7 @@ class SeenPrompts:
         else:
             (depth,) = self.depths_of(demand, (place,))
             self._note_lately(blocks, place, demand.cached.at)
-        self._prefixes.note(blocks, bit)
+        self._prefixes.note(blocks, bit, demand.ends)
         return round(self.left(demand, depth))
 
     def say(self, place: int, demand: Demand) -> str:
@@ -112,20 +114,26 @@ class SeenPrompts:
         cached = demand.cached
         (depth,) = self.depths_of(demand, (place,))
         if cached is None or bit is None or cached.seating != self._seating:
-            return f"has seen {depth:.0f} of {len(demand.blocks)} blocks"
+            return f"has seen {self.share(demand, depth):.0%} of the prompt"
         kept = cached.of(bit)
         if depth > self._as_blocks(demand, cached, kept):
-            return f"was sent {depth:.0f} of {len(demand.blocks)} blocks"
+            return f"was sent {self.share(demand, depth):.0%} of the prompt"
         about = "" if cached.looked == cached.tokens else "about "
         return f"cached: {kept:,} of {about}{cached.tokens:,} tokens by its own events"
 
     def left(self, demand: Demand, depth: float) -> float:
         """Tokens of a prompt after so many of its blocks."""
-        tokens = demand.tokens
         if not depth:
-            return tokens
-        # What follows the last whole block is half a block long in the mean.
-        return max(0.0, tokens - depth * tokens / (len(demand.blocks) + 0.5))
+            return demand.tokens
+        return max(0.0, demand.tokens * (1.0 - _reach(demand, depth) / demand.stretches))
+
+    def share(self, demand: Demand, depth: float) -> float:
+        """How much of what is looked at of a prompt so many of its blocks are."""
+        if not depth:
+            return 0.0
+        if demand.cached is not None:
+            return min(_reach(demand, depth) / demand.stretches, 1.0)
+        return _reach(demand, depth) / demand.ends[len(demand.blocks) - 1]
 
     def depths(self, demand: Demand) -> list[float]:
         """How many leading blocks each has."""
@@ -179,7 +187,13 @@ class SeenPrompts:
             self._turned_at = now
 
     def _as_blocks(self, demand: Demand, cached: Cached, tokens: int) -> float:
-        return tokens / cached.tokens * (len(demand.blocks) + 0.5)
+        """So many tokens as a depth."""
+        ends, count = demand.ends, len(demand.blocks)
+        reach = tokens / cached.tokens * demand.stretches
+        whole = bisect_right(ends, reach, 0, count)
+        end = ends[whole - 1] if whole else 0
+        behind = ends[whole] if whole < count else demand.stretches
+        return whole + (reach - end) / (behind - end) if behind > end else whole
 
     def _translate(self, mask: int, seating: int) -> int:
         """Engines' bits as those of the table; remembered, as many prompts begin alike."""
@@ -210,6 +224,16 @@ class SeenPrompts:
         self._translated.clear()
         self._lately = Prefixes((), _LATELY)
         """What was sent in the last seconds, by the same bits."""
+
+
+def _reach(demand: Demand, depth: float) -> float:
+    """Stretches of a prompt up to a depth."""
+    whole = int(depth)
+    end: float = demand.ends[whole - 1] if whole else 0.0
+    if depth > whole:
+        behind = demand.ends[whole] if whole < len(demand.blocks) else demand.stretches
+        end += (depth - whole) * (behind - end)
+    return end
 
 
 def _merge(

@@ -35,7 +35,7 @@ __all__ = [
     "usage_by_day",
 ]
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest step of `tenants/migrations/versions`."""
 
 metadata = sa.MetaData()
