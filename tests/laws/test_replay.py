@@ -145,6 +145,12 @@ def say(fleet: Fleet, body: bytes | dict[str, Any], tokens: int = 10, output: in
     fleet.turn()
 
 
+def marked_by(fleet: Fleet) -> dict[str, Marked]:
+    """By attempt."""
+    opened = fleet.worker.events(Opened)
+    return {each.id: each.marked for each in opened if each.marked is not None}
+
+
 def journal_of(fleet: Fleet) -> list[Event]:
     found = [effect.what for effect in fleet.worker.effects]
     return [what for what in found if isinstance(what, Event)]
@@ -164,8 +170,8 @@ def test_equal_prompts_keep_equal_marks_however_spelled() -> None:
     ]
     for spelling in spellings:
         say(fleet, spelling)
-    kept = {(each.blocks, each.marks, each.opening) for each in fleet.worker.events(Marked)}
-    assert len(fleet.worker.events(Marked)) == len(spellings)
+    kept = {(each.blocks, each.marks, each.opening) for each in marked_by(fleet).values()}
+    assert len(marked_by(fleet)) == len(spellings)
     assert len(kept) == 1
     assert kept.pop()[0] >= 4
 
@@ -188,8 +194,8 @@ def test_marks_are_kept_where_blocks_are_compared_or_the_document_says_so(
         fleet = make(hosts, choose=choose, prefix=Prefix(keep=keep))
         say(fleet, {"messages": [{"role": "user", "content": "x" * 999}]})
         opened_ids = [each.id for each in fleet.worker.events(Opened)]
-        assert [each.id for each in fleet.worker.events(Marked)] == opened_ids[:want]
-        assert all(each.blocks == 3 for each in fleet.worker.events(Marked))
+        assert list(marked_by(fleet)) == opened_ids[:want]
+        assert all(each.blocks == 3 for each in marked_by(fleet).values())
 
 
 def test_only_the_first_attempt_has_marks() -> None:
@@ -201,15 +207,15 @@ def test_only_the_first_attempt_has_marks() -> None:
     fleet.turn()
     fleet.wait(10)
     assert len(fleet.worker.events(Opened)) == 2
-    (marked,) = fleet.worker.events(Marked)
-    assert marked.id.endswith(".1")
+    (attempt,) = marked_by(fleet)
+    assert attempt.endswith(".1")
 
 
 def test_sessions_are_marked_and_not_told() -> None:
     fleet = make()
     for user in ("ann", "bob", "ann"):
         say(fleet, {"messages": [{"role": "user", "content": user}], "user": user})
-    one, two, three = (each.session for each in fleet.worker.events(Marked))
+    one, two, three = (each.session for each in marked_by(fleet).values())
     assert one == three
     assert len({one, two, 0}) == 3
 
@@ -235,33 +241,32 @@ def test_no_word_of_a_prompt_is_in_journal_or_database() -> None:
 # The fold
 
 
-def marked(attempt: str, *keys: int) -> Marked:
+def marked(*keys: int) -> Marked:
     marks = b"".join(key.to_bytes(MARK_BYTES, "big") for key in keys)
-    return Marked(attempt, len(keys), marks)
+    return Marked(len(keys), marks)
 
 
 @settings(max_examples=30)
-@given(st.lists(st.integers(0, 8), max_size=30), st.integers(1, 5))
+@given(st.lists(st.integers(0, 5), max_size=30), st.integers(1, 5))
 def test_marks_are_folded_once_in_whatever_order(order: list[int], limit: int) -> None:
     life = [
         event
         for number in range(3)
         for event in (
-            opened(f"r{number}.1"), marked(f"r{number}.1", number, 7), settled(f"r{number}.1")
+            opened(f"r{number}.1", marked=marked(number, 7)), settled(f"r{number}.1")
         )
     ]  # fmt: skip
     with books() as kept:
         kept.fold(*life, *(life[at] for at in order), limit=limit)
         found = kept.rows("SELECT id, blocks, marks FROM attempt_marks ORDER BY id")
-        assert found == [(f"r{n}.1", 2, marked("", n, 7).marks) for n in range(3)]
+        assert found == [(f"r{n}.1", 2, marked(n, 7).marks) for n in range(3)]
         assert kept.rows("SELECT count(*), sum(input) FROM attempts") == [(3, 270)]
         assert kept.ledger.damage() == (0, 0)
 
 
 def test_a_crash_settles_as_before_and_keeps_the_marks() -> None:
     with books() as kept:
-        kept.fold(opened("r1.1"))
-        kept.writer.append(marked("r1.1", 5))
+        kept.writer.append(opened("r1.1", marked=marked(5)))
         kept.writer.close()
         (recovered,) = kept.ledger.recover_dead(NOON + 60)
         assert recovered.attempts == 1
@@ -269,16 +274,12 @@ def test_a_crash_settles_as_before_and_keeps_the_marks() -> None:
         assert kept.rows("SELECT id FROM attempt_marks") == [("r1.1",)]
 
 
-def test_marks_go_with_their_attempts_also_those_without() -> None:
-    lost, old, new = (f"{'x' * PREFIX_CHARS}{number}.1" for number in range(3))
+def test_marks_go_with_their_attempts() -> None:
+    old, new = (f"{'x' * PREFIX_CHARS}{number}.1" for number in range(2))
     other = f"{'y' * PREFIX_CHARS}0.1"
     with books() as kept:
-        kept.fold(
-            marked(lost, 1),  # whose attempt was damaged in the journal
-            opened(old), marked(old, 1), settled(old),
-            opened(new, at=NOON + 100), marked(new, 1), settled(new),
-            opened(other, at=NOON + 100), marked(other, 1), settled(other),
-        )  # fmt: skip
+        for attempt, at in ((old, NOON), (new, NOON + 100), (other, NOON + 100)):
+            kept.fold(opened(attempt, at=at, marked=marked(1)), settled(attempt))
         assert kept.ledger.prune(NOON + 50) == 1
         assert kept.rows("SELECT id FROM attempt_marks ORDER BY id") == [(new,), (other,)]
 
@@ -295,7 +296,7 @@ def test_rebuilt_prompts_share_what_their_marks_share(
     rebuilt, seen = Rebuilt(BLOCK), list[tuple[list[int], tuple[int, ...]]]()
     for path, tokens in prompts:
         chained = [hash((depth, *path[:depth])) % 2**32 for depth in range(1, len(path) + 1)]
-        each = marked("", *chained)
+        each = marked(*chained)
         blocks = rebuilt.blocks(tokens, each.blocks, each.marks)
         assert len(blocks) <= tokens // BLOCK
         assert len(set(blocks)) == len(blocks)
@@ -370,11 +371,11 @@ def test_a_replay_is_what_was_sent(plan: list[tuple[int, int, int]]) -> None:
 
 
 def test_requests_without_marks_are_said_to_be_such() -> None:
+    kept_of = {1: marked(1, 2, 3)}
     with books() as kept:
         kept.fold(
-            *(opened(f"r{n}.1", at=NOON + n) for n in range(4)),
+            *(opened(f"r{n}.1", at=NOON + n, marked=kept_of.get(n)) for n in range(4)),
             *(settled(f"r{n}.1", input=640, cached_input=128, output=5 * n) for n in range(4)),
-            marked("r1.1", 1, 2, 3),
         )
         about = survey(kept.path, model="small")
         assert (about.requests, about.left_out, about.marked) == (3, 1, 1)
@@ -389,14 +390,14 @@ def test_requests_without_marks_are_said_to_be_such() -> None:
 def test_a_request_begins_like_its_first_attempt_and_ends_like_its_last() -> None:
     with books() as kept:
         kept.fold(
-            opened("r1.1"), marked("r1.1", 1, 2, 3),
+            opened("r1.1", marked=marked(1, 2, 3)),
             settled("r1.1", final=False, input=None, output=None, usage="absent"),
             opened("r1.2", cause="retry"), settled("r1.2", input=640, output=7),
             opened("r2.1", cause="mirror"), settled("r2.1"),
         )  # fmt: skip
         (found,) = replay(kept.path, model="small", block=BLOCK)
         assert (found.at, found.tokens, found.output) == (0.0, 640, 7)
-        assert found.blocks == Rebuilt(BLOCK).blocks(640, 3, marked("", 1, 2, 3).marks)
+        assert found.blocks == Rebuilt(BLOCK).blocks(640, 3, marked(1, 2, 3).marks)
 
 
 def test_a_ledger_of_an_older_plane_is_replayed_without_marks(tmp_path: Path) -> None:

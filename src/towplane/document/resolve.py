@@ -1,4 +1,4 @@
-"""What a document refers to outside itself: secrets, files, weights.
+"""What a document refers to outside itself: secrets, files, weights, trained models.
 
 This is where the document meets the world, and only when asked: at the start of a plane, after a
 change of the document, and for `towplane check --resolve`. Every missing thing is reported at once.
@@ -18,6 +18,7 @@ from towplane.document.plane import Plane
 from towplane.document.problems import DocumentError, Place, Problem, show_place
 from towplane.parts.errors import PlaneError
 from towplane.parts.secrets import Sealed, resolve_secret
+from towplane.routing.complexity.narrowing import trained_file
 
 __all__ = ["find_missing", "resolve_secrets"]
 
@@ -34,7 +35,7 @@ def resolve_secrets(document: Document, environ: Mapping[str, str]) -> dict[str,
 
 
 def find_missing(document: Document, environ: Mapping[str, str]) -> list[Problem]:
-    """Every secret, file and weight that the document names and this machine does not have."""
+    """Every secret, file, weight and package that the document names and this machine has not."""
     _, problems = _try_secrets(document, environ)
     for place, unit, value in _references(document.plane):
         what = ""
@@ -42,6 +43,10 @@ def find_missing(document: Document, environ: Mapping[str, str]) -> list[Problem
             what = f"{value} is not there or not readable"
         elif unit == "weights":
             what = _miss_weights(value, document)
+        if what:
+            problems.append(_problem(document, place, what))
+    for place, model in _models(document.plane):
+        what = _miss_model(model)
         if what:
             problems.append(_problem(document, place, what))
     for place, package in _packages(document.plane):
@@ -61,6 +66,13 @@ def _packages(plane: Plane) -> Iterator[tuple[Place, str]]:
     for name, route in plane.routing.items():
         if route.prefix.tokenizer is not None:
             yield ("routing", name, "prefix", "tokenizer"), "tokenizers"
+
+
+def _models(plane: Plane) -> Iterator[tuple[Place, str]]:
+    """Trained models that prompts are scored by."""
+    for name, route in plane.routing.items():
+        if trained_file(route):
+            yield ("routing", name, "complexity", "model"), trained_file(route)
 
 
 def _try_secrets(
@@ -84,6 +96,20 @@ def _miss_weights(source: str, document: Document) -> str:
 
     try:
         resolve(source, Path(document.file).parent)
+    except PlaneError as error:
+        return f"{error.say} ({error.next_step})"
+    return ""
+
+
+def _miss_model(file: str) -> str:
+    from pathlib import Path
+
+    from towplane.routing.complexity.scorer import load_model
+
+    if not os.access(file, os.R_OK):
+        return ""  # which was said of every path
+    try:
+        load_model(Path(file))
     except PlaneError as error:
         return f"{error.say} ({error.next_step})"
     return ""

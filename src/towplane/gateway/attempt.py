@@ -104,6 +104,11 @@ class Attempt:
         x = self.x
         ask, hall, target = x.ask, x.hall, self.target
         info, caller = target.info, x.caller
+        marked: Marked | None = None
+        assert x.route is not None
+        if x.route.keeps_marks and x.attempts == 1 and self.decision.cause in _OF_CLIENTS:
+            kept = hall.marker.of(x.demand)
+            marked = Marked(kept.blocks, kept.marks, kept.opening, kept.session)
         hall.journal.append(
             Opened(  # by position: a third of the time of keywords; the order is the type's
                 self.id,
@@ -118,15 +123,10 @@ class Attempt:
                 x.output_limit,
                 x.ticket.nanousd if x.ticket is not None else None,
                 self.price.for_input(ask.input_estimate),
+                marked,
             )
         )
         pick = self.decision.pick
-        assert x.route is not None
-        if x.route.keeps_marks and x.attempts == 1 and self.decision.cause in _OF_CLIENTS:
-            kept = hall.marker.of(x.demand)
-            hall.journal.append(
-                Marked(self.id, kept.blocks, kept.marks, kept.opening, kept.session)
-            )
         if pick is not None and x.route.chooser.wants:
             work = x.route.chooser.began(pick.group, pick.place, x.demand, self.started_at)
             self._work = work

@@ -3,8 +3,9 @@
 What it said lately is kept so that a share of the route's own traffic can be found by it
 (`towplane routing calibrate --share`); no text is kept. It knows no target and no threshold.
 
-The laws: a request whose words cannot be read has an unknown score, NaN, never 0; a scorer of the
-vendor's own that takes too long or fails is left out for a while, and never fails a request.
+The laws: a request whose words cannot be read has an unknown score, NaN, never 0; a scorer that
+runs others' code (the vendor's own, or a tokenizer) and takes too long or fails is left out for a
+while, and never fails a request.
 """
 
 import logging
@@ -29,7 +30,7 @@ MOST_CPU_S = 0.002
 KEPT = 1000
 """Scores that are kept: a share of them is known to within 0.03 (a binomial's 95 %)."""
 _PATIENCE = 3
-"""Times in a row that a scorer of the vendor's own may be too slow or fail."""
+"""Times in a row that a scorer that runs others' code may be too slow or fail."""
 _REST_S = 30.0
 """How long it is left out then."""
 _FAMILY = "towplane_complexity_score"
@@ -40,7 +41,7 @@ _log = logging.getLogger("towplane.gateway")
 class Scoring:
     """How a route scores."""
 
-    __slots__ = ("_cpu", "_faults", "_fits", "_histogram", "_is_own", "_rests_until", "_score",
+    __slots__ = ("_cpu", "_faults", "_fits", "_histogram", "_is_guarded", "_rests_until", "_score",
                  "name", "recent")  # fmt: skip
 
     def __init__(
@@ -55,7 +56,7 @@ class Scoring:
         """`old` is what the route scored by before; `score` and `cpu` are for tests."""
         self.name = spec.scorer
         self._fits = _identity(spec, model)
-        self._is_own = spec.scorer not in ("length", "trained")
+        self._is_guarded = _runs_others_code(spec, model)
         self._score = score or _open(spec, model)
         self._cpu = cpu
         self._faults = 0
@@ -73,7 +74,7 @@ class Scoring:
         text = read_last_text(ask).text
         if not text or self._score is None:
             return nan
-        return self._score_own(self._score, text, now) if self._is_own else self._score(text)
+        return self._guard(self._score, text, now) if self._is_guarded else self._score(text)
 
     def count(self, score: float) -> None:
         """A request with this score was routed."""
@@ -85,14 +86,14 @@ class Scoring:
         """The scores as a series."""
         return self._histogram.sample(_FAMILY, (model,))
 
-    def _score_own(self, own: Score, text: str, now: float) -> float:
+    def _guard(self, score: Score, text: str, now: float) -> float:
         if now < self._rests_until:
             return nan
         before = self._cpu()
         try:
-            found = float(own(text))
+            found = float(score(text))
             fault = "" if isfinite(found) else "its score is no number"
-        except Exception as error:  # noqa: BLE001  # the vendor's code: it must not fail a request
+        except Exception as error:  # noqa: BLE001  # others' code: it must not fail a request
             found, fault = nan, f"it failed: {type(error).__name__}"
         spent = self._cpu() - before
         if spent > MOST_CPU_S:
@@ -110,6 +111,12 @@ class Scoring:
 
 def _identity(spec: Complexity, model: Trained | None) -> tuple[str, str]:
     return spec.scorer, model.digest if model is not None else ""
+
+
+def _runs_others_code(spec: Complexity, model: Trained | None) -> bool:
+    if spec.scorer == "trained":
+        return model is not None and model.kind == "embedded"
+    return spec.scorer != "length"
 
 
 def _open(spec: Complexity, model: Trained | None) -> Score | None:

@@ -1,9 +1,8 @@
 """The events of the journal: what a worker writes before an answer ends, one JSON line each.
 
 An attempt is `Opened` before the upstream sees it, noted as `Progress` while it streams (at 1, 2,
-4, 8, … output tokens) and `Settled` once. `Marked` stands beside the first attempt of a request,
-where its route keeps what prompts have in common. An attempt that was opened and never settled is
-what a crash leaves behind; recovery settles it as estimated.
+4, 8, … output tokens) and `Settled` once. An attempt that was opened and never settled is what a
+crash leaves behind; recovery settles it as estimated.
 
 A line is an array, `["open", …]`, in the order of the fields: half as long as an object and a third
 quicker to write and to read. So a field is only ever added at the end, with a default. Events hold
@@ -44,6 +43,16 @@ Outcome = Literal[
 ]
 
 
+class Marked(msgspec.Struct, array_like=True, gc=False):
+    """What is kept of a request's prompt (`routing.marks`)."""
+
+    blocks: Tokens
+    marks: Annotated[bytes, msgspec.Meta(max_length=1024)]
+    """Base64 in the journal."""
+    opening: Mark = 0
+    session: Mark = 0
+
+
 class Opened(msgspec.Struct, tag="open", array_like=True, gc=False):
     """An attempt begins. Everything recovery needs to settle it alone stands here."""
 
@@ -66,6 +75,8 @@ class Opened(msgspec.Struct, tag="open", array_like=True, gc=False):
     """Money reserved for the request; None: no price known, or nothing to reserve against."""
     price: tuple[PerMtok, PerMtok, PerMtok] | None = None
     """Nano-dollars per million tokens: input, cached input, output; None: unknown."""
+    marked: Marked | None = None
+    """Of the first attempt of a request, where its route keeps what prompts have in common."""
 
 
 class Progress(msgspec.Struct, tag="more", array_like=True, gc=False):
@@ -73,19 +84,6 @@ class Progress(msgspec.Struct, tag="more", array_like=True, gc=False):
 
     id: str
     output: Tokens
-
-
-class Marked(msgspec.Struct, tag="marks", array_like=True, gc=False):
-    """What is kept of a request's prompt, beside its first attempt (`routing.marks`); only where
-    the route keeps it, so that others do not pay for it."""
-
-    id: str
-    """Of the first attempt."""
-    blocks: Tokens
-    marks: Annotated[bytes, msgspec.Meta(max_length=1024)]
-    """Base64 in the journal."""
-    opening: Mark = 0
-    session: Mark = 0
 
 
 class Settled(msgspec.Struct, tag="end", array_like=True, gc=False):
@@ -112,4 +110,4 @@ class Settled(msgspec.Struct, tag="end", array_like=True, gc=False):
     """The name of the provider's credential that was sent; None: none was."""
 
 
-Event = Opened | Progress | Settled | Marked
+Event = Opened | Progress | Settled

@@ -16,11 +16,11 @@ import msgspec
 from towplane.parts.errors import BadDocument
 from towplane.routing.complexity.words import BUCKETS
 
-__all__ = ["Interval", "Labels", "Lane", "Row", "Trained", "read_model", "write_model"]
+__all__ = ["Embedding", "Interval", "Labels", "Lane", "Row", "Trained", "read_model", "write_model"]
 
 MOST_BYTES = 16 * 1024 * 1024
 
-Kind = Literal["length", "domain", "logistic", "factorisation"]
+Kind = Literal["length", "domain", "logistic", "factorisation", "embedded"]
 Interval = tuple[float, float]
 
 
@@ -51,6 +51,23 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weak: float
     gain: Interval
     """Interval of the difference."""
+
+
+class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The vectors that a model was learned over. They are not in the file: a worker needs the
+    tokenizer that goes with them, and the very same one."""
+
+    package: str
+    version: str
+    """Of the package, when the model was trained."""
+    model: str
+    dimension: int
+    tokens: int
+    """How many there are; each has a vector, and a weight in the file."""
+    vectors: str
+    """SHA-256 of the file of vectors. Nothing but training reads it."""
+    tokenizer: str
+    """SHA-256 of the tokenizer's file: with another one the tokens, and so the scores, differ."""
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,9 +102,12 @@ class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spread: float
     """And its standard deviation."""
     weights: bytes = b""
-    """By bucket, a signed 16-bit number for each lane, little-endian; empty: words do not count."""
+    """By bucket, a signed 16-bit number for each lane, little-endian; empty: words do not count.
+    Of kind `embedded`: by token."""
     digest: str = ""
     """SHA-256 of all the rest."""
+    embedding: Embedding | msgspec.UnsetType = msgspec.UNSET
+    """Of kind `embedded`; else absent from the file, so that older ones keep their digests."""
 
 
 def write_model(model: Trained, path: Path) -> Trained:
@@ -117,10 +137,18 @@ def read_model(path: Path) -> Trained:
         raise BadDocument(f"{path} is no model: {error}", next_step=next_step) from None
     if model.digest != _digest(model):
         raise BadDocument(f"the model {path} was altered or is broken", next_step=next_step)
-    words = len(model.weights)
-    if not model.lanes or words not in (0, BUCKETS * len(model.lanes) * 2) or model.spread <= 0:
+    if not model.lanes or len(model.weights) not in _sizes(model) or model.spread <= 0:
         raise BadDocument(f"{path} is a model of another size", next_step=next_step)
     return model
+
+
+def _sizes(model: Trained) -> tuple[int, ...]:
+    """How many bytes the weights may have."""
+    if (model.kind == "embedded") != isinstance(model.embedding, Embedding):
+        return ()
+    if isinstance(model.embedding, Embedding):
+        return (model.embedding.tokens * 2,) if len(model.lanes) == 1 else ()
+    return (0, BUCKETS * len(model.lanes) * 2)
 
 
 def _digest(model: Trained) -> str:

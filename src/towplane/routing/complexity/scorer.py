@@ -12,12 +12,14 @@ from array import array
 from collections.abc import Callable
 from functools import partial
 from math import exp, log1p, sqrt
+from pathlib import Path
 
 from towplane.parts.errors import Unsupported
-from towplane.routing.complexity.model import Trained
+from towplane.routing.complexity.embedding import check_embedding, open_tokens
+from towplane.routing.complexity.model import Embedding, Trained, read_model
 from towplane.routing.complexity.words import BUCKETS, buckets_of
 
-__all__ = ["GROUP", "Score", "load_own", "score_length", "scorer_of"]
+__all__ = ["GROUP", "Score", "load_model", "load_own", "make_scorer", "score_length", "scorer_of"]
 
 GROUP = "towplane.scorers"
 """Entry points of the vendor's own scorers."""
@@ -45,6 +47,15 @@ def score_length(text: str) -> float:
     return float(len(text))
 
 
+def load_model(path: Path) -> Trained:
+    """The model in a file, if it can score here. Raises BadDocument for a file that is no model,
+    and Unsupported for an embedding that is not installed as it was where the model was trained."""
+    model = read_model(path)
+    if isinstance(model.embedding, Embedding):
+        check_embedding(model.embedding)
+    return model
+
+
 def load_own(name: str) -> Score:
     """The vendor's own function of this name. Raises Unsupported."""
     from importlib.metadata import entry_points  # 10 ms that few workers need
@@ -61,7 +72,10 @@ def load_own(name: str) -> Score:
 
 
 def make_scorer(model: Trained) -> Score:
-    """A trained scorer as a function."""
+    """A trained scorer as a function. Raises Unsupported for one over an embedding that is not
+    installed here as it was where the model was trained."""
+    if isinstance(model.embedding, Embedding):
+        return _embedded(model, model.embedding)
     if not model.weights:
         lane = model.lanes[0]
         return partial(_score_plain, lane.bias, lane.length, model.centre, model.spread)
@@ -84,6 +98,22 @@ def _linear(model: Trained) -> Score:
         buckets = buckets_of(text)
         words = sum(map(pick, buckets)) / sqrt(len(buckets) or 1)
         return _squash(bias + words + by_length * (log1p(len(text)) - centre) / spread)
+
+    return score
+
+
+def _embedded(model: Trained, embedding: Embedding) -> Score:
+    """Linear in the mean of the tokens' vectors, which is the mean of a number for each token."""
+    lane = model.lanes[0]
+    tokens_of = open_tokens(embedding)
+    weights = [one * lane.step for one in _weights(model)]
+    pick, bias, by_length = weights.__getitem__, lane.bias, lane.length
+    centre, spread = model.centre, model.spread
+
+    def score(text: str) -> float:
+        tokens = tokens_of(text)
+        meant = sum(map(pick, tokens)) / (len(tokens) or 1)
+        return _squash(bias + meant + by_length * (log1p(len(text)) - centre) / spread)
 
     return score
 

@@ -10,7 +10,7 @@ import re
 from itertools import pairwise
 from zlib import crc32
 
-__all__ = ["BUCKETS", "buckets_of"]
+__all__ = ["BUCKETS", "buckets_of", "ends_of"]
 
 BUCKETS = 1 << 13
 """With some thousand labels most words and pairs that matter have a bucket of their own."""
@@ -30,11 +30,14 @@ _WORD = re.compile(
 _find = _WORD.findall
 
 
+def ends_of(text: str) -> str:
+    """What is looked at: a text of up to 2,000 characters whole, else its start and its end."""
+    return text if len(text) <= 2 * _END else f"{text[:_END]} {text[-_END:]}"
+
+
 def buckets_of(text: str) -> list[int]:
     """The bucket of each word and of each pair of neighbours; empty where there is no word."""
-    if len(text) > 2 * _END:
-        text = f"{text[:_END]} {text[-_END:]}"
-    hashes = list(map(crc32, _find(text.lower().encode("utf-8", "replace"))))
+    hashes = list(map(crc32, _find(ends_of(text).lower().encode("utf-8", "replace"))))
     found = [one & _MASK for one in hashes]
     # A pair's low bits mix all bits of its first word with those of the second.
     found += [(one >> 11) + other * 5 & _MASK for one, other in pairwise(hashes)]

@@ -58,7 +58,7 @@ _PRUNE = tuple(
 _PRUNE_SCORES = "DELETE FROM scores WHERE at_us < ?"
 """A score comes after its request."""
 _PRUNE_MARKS = "DELETE FROM attempt_marks WHERE id >= ? AND id <= ?"
-"""By a worker's ids, so that marks whose attempt was damaged in the journal go with the others."""
+"""By a worker's ids: quicker than one by one."""
 _NEXT_ID = "SELECT id FROM attempt_numbers WHERE id >= ? ORDER BY id LIMIT 1"
 _AFTER_ALL = "~"  # follows everything that an id is made of
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from towplane.tenants.events import Event, Marked, Opened, Progress, Settled
+from towplane.tenants.events import Event, Opened, Progress, Settled
 from towplane.tenants.ledger.names import Names, NamesBook
 from towplane.tenants.ledger.schema import DETAILS
 from towplane.tenants.windows import DAY_S, Used, day_of
@@ -39,8 +39,7 @@ class Applied(NamedTuple):
 _ROW = "(?,?,?,?,?,?,nullif(?,-1),?,nullif(?,-1),nullif(?,-1),?)"
 _ROW_WIDTH = 11
 _MANY = 250  # rows in one statement, which halves the cost of each
-_INSERT_ONE = f"INSERT OR IGNORE INTO attempt_numbers VALUES {_ROW}"  # noqa: S608
-_INSERT_MANY = _INSERT_ONE + f",{_ROW}" * (_MANY - 1)
+_INSERT = f"INSERT OR IGNORE INTO attempt_numbers VALUES {_ROW}"  # noqa: S608
 _INSERT_OPEN = "INSERT OR IGNORE INTO open_attempts VALUES (?, ?, ?, ?)"
 _DELETE_OPEN = "DELETE FROM open_attempts WHERE id = ?"
 _UPDATE_OUTPUT = "UPDATE open_attempts SET output = max(output, ?) WHERE id = ?"
@@ -65,7 +64,9 @@ _ADD_USAGE = (
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in (*_SUMS, *DETAILS))
 )
 _ADD_DETAIL = f"INSERT OR IGNORE INTO attempt_details VALUES (?{',?' * len(DETAILS)})"  # noqa: S608
-_ADD_MARKS = "INSERT OR IGNORE INTO attempt_marks VALUES (?, ?, ?, ?, ?)"
+_MARKS_ROW = "(?,?,?,?,?)"
+_MARKS_WIDTH = 5
+_ADD_MARKS = f"INSERT OR IGNORE INTO attempt_marks VALUES {_MARKS_ROW}"  # noqa: S608
 _ADD_SPEND = (
     "INSERT INTO spend_by_writer VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (incarnation, tenant, key, day) DO UPDATE SET "
@@ -87,7 +88,7 @@ def apply(
     connection: sa.Connection, book: NamesBook, incarnation: str, events: Iterable[Event]
 ) -> Applied:
     """Put the events of one incarnation into the tables."""
-    opened, output, ended, others, marked = _sort(events)
+    opened, output, ended, others = _sort(events)
     stored = _find_open(connection, opened, [*others, *(i for i in output if i not in opened)])
     ended += [(decode_opened(stored[id_]), end) for id_, end in others.items() if id_ in stored]
     lost = [id_ for id_ in others if id_ not in stored]
@@ -100,19 +101,18 @@ def apply(
     _run(connection, _DELETE_OPEN, [(id_,) for id_ in stored if id_ in settled])
     further = [(n, id_) for id_, n in output.items() if id_ in stored and id_ not in settled]
     _run(connection, _UPDATE_OUTPUT, further)
-    _run(connection, _ADD_MARKS, [(m.id, m.blocks, m.opening, m.session, m.marks) for m in marked])
+    _insert(connection, _ADD_MARKS, _MARKS_ROW, _MARKS_WIDTH, _marks_of(opened))
     return Applied(begun, count, orphans=len(lost) - len(_find_settled(connection, lost)))
 
 
 def _sort(
     events: Iterable[Event],
-) -> tuple[dict[str, Opened], dict[str, int], list[_Ended], dict[str, Settled], list[Marked]]:
-    """What was opened, the furthest progress, what ended (here begun, or elsewhere), and marks."""
+) -> tuple[dict[str, Opened], dict[str, int], list[_Ended], dict[str, Settled]]:
+    """What was opened, the furthest progress, and what ended: begun here, or elsewhere."""
     opened: dict[str, Opened] = {}
     output: dict[str, int] = {}
     ended: list[_Ended] = []
     others: dict[str, Settled] = {}
-    marked: list[Marked] = []
     for event in events:
         kind = type(event)
         if kind is Settled:
@@ -123,11 +123,20 @@ def _sort(
                 ended.append((begin, event))  # type: ignore[arg-type]  # as above
         elif kind is Opened:
             opened.setdefault(event.id, event)  # type: ignore[arg-type]  # as above
-        elif isinstance(event, Progress):
-            output[event.id] = max(event.output, output.get(event.id, 0))
         else:
-            marked.append(event)  # type: ignore[arg-type]  # as above
-    return opened, output, ended, others, marked
+            assert isinstance(event, Progress)
+            output[event.id] = max(event.output, output.get(event.id, 0))
+    return opened, output, ended, others
+
+
+def _marks_of(opened: dict[str, Opened]) -> list[Any]:
+    """The values of the rows of marks."""
+    values: list[Any] = []
+    for id_, begin in opened.items():
+        kept = begin.marked
+        if kept is not None:
+            values += (id_, kept.blocks, kept.opening, kept.session, kept.marks)
+    return values
 
 
 def _find_open(
@@ -161,7 +170,7 @@ def _add_ended(
         return 0
     connection.exec_driver_sql("SAVEPOINT ended")
     sums, values, details = _count(connection, book, ended)
-    if _insert(connection, values) != len(ended):
+    if _insert(connection, _INSERT, _ROW, _ROW_WIDTH, values) != len(ended):
         # Only after an event was written twice, so looking each one up costs nothing otherwise.
         connection.exec_driver_sql("ROLLBACK TO ended")
         book.forget()
@@ -169,23 +178,25 @@ def _add_ended(
         done = _find_settled(connection, list(once))
         ended = [both for id_, both in once.items() if id_ not in done]
         sums, values, details = _count(connection, book, ended)
-        _insert(connection, values)
+        _insert(connection, _INSERT, _ROW, _ROW_WIDTH, values)
     _run(connection, _ADD_DETAIL, details)
     connection.exec_driver_sql("RELEASE ended")
     _add_sums(connection, incarnation, sums)
     return len(ended)
 
 
-def _insert(connection: sa.Connection, values: list[Any]) -> int:
-    """Insert rows that lie one after the other in `values`; returns how many were new."""
+def _insert(
+    connection: sa.Connection, statement: str, row: str, width: int, values: list[Any]
+) -> int:
+    """Insert rows of a width that lie one after the other in `values`; returns how many were new.
+    `statement` inserts one `row`."""
     new = 0
-    width = _ROW_WIDTH * _MANY
-    rest = len(values) - len(values) % width
-    for start in range(0, rest, width):
-        many = tuple(values[start : start + width])
-        new += connection.exec_driver_sql(_INSERT_MANY, many).rowcount
-    rows = [tuple(values[at : at + _ROW_WIDTH]) for at in range(rest, len(values), _ROW_WIDTH)]
-    return new + (connection.exec_driver_sql(_INSERT_ONE, rows).rowcount if rows else 0)
+    rest = len(values) - len(values) % (width * _MANY)
+    for start in range(0, rest, width * _MANY):
+        many = tuple(values[start : start + width * _MANY])
+        new += connection.exec_driver_sql(statement + f",{row}" * (_MANY - 1), many).rowcount
+    rows = [tuple(values[at : at + width]) for at in range(rest, len(values), width)]
+    return new + (connection.exec_driver_sql(statement, rows).rowcount if rows else 0)
 
 
 def _insert_open(

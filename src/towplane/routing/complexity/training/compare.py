@@ -29,6 +29,7 @@ from towplane.routing.complexity.training.curve import (
     measure,
 )
 from towplane.routing.complexity.training.fit import Samples, fit, read_samples
+from towplane.routing.complexity.training.vectors import Vectors
 
 __all__ = ["DomainGap", "Outcome", "train"]
 
@@ -39,8 +40,8 @@ DRAWS = 1000
 LEAST_LEAD = 0.01
 """APGR over the length below which a lead may be real and is nothing."""
 _SEED = 20261123
-_TRAINED: tuple[Kind, ...] = ("domain", "logistic", "factorisation")
-"""From the simplest on."""
+_TRAINED: tuple[Kind, ...] = ("domain", "logistic", "factorisation", "embedded")
+"""From the simplest on; the last one needs a package in every worker."""
 
 Note = Callable[[str], None]
 
@@ -68,12 +69,14 @@ def train(
     labels: Sequence[Label],
     digest: str,
     *,
+    vectors: Vectors | None = None,
     folds: int = FOLDS,
     draws: int = DRAWS,
     note: Note = lambda _: None,
     now: datetime | None = None,
 ) -> Outcome:
-    """Learn from labels, and say how well. Raises BadRequest where there are too few."""
+    """Learn from labels, and say how well; with `vectors`, over them too. Raises BadRequest where
+    there are too few."""
     prompts = len({label.prompt for label in labels})
     if prompts < LEAST:
         raise BadRequest(
@@ -82,11 +85,11 @@ def train(
             next_step=f"label at least {LEAST} prompts, better some hundreds: `towplane routing "
             "label`",
         )
-    samples = read_samples(labels)
+    samples = read_samples(labels, vectors)
     groups = _groups(labels)
     weights = draw_weights(groups, draws, _SEED)
     gain = interval(_means(samples.gain, weights)) or (0.0, 0.0)
-    kinds = tuple(kind for kind in _TRAINED if kind != "domain" or len(samples.domains) > 1)
+    kinds = tuple(kind for kind in _TRAINED if _can_be_tried(kind, samples))
     ranks: dict[str, Floats] = {}
     for kind in ("length", *kinds):
         note(f"{kind}: {folds} folds")
@@ -111,8 +114,15 @@ def train(
         centre=bare.centre,
         spread=bare.spread,
         weights=bare.weights,
+        embedding=bare.embedding,
     )
     return Outcome(model, _gaps(samples, weights), _costs(labels))
+
+
+def _can_be_tried(kind: Kind, samples: Samples) -> bool:
+    if kind == "domain":
+        return len(samples.domains) > 1
+    return kind != "embedded" or samples.vectors is not None
 
 
 def _groups(labels: Sequence[Label]) -> npt.NDArray[np.int64]:

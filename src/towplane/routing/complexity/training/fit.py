@@ -6,6 +6,8 @@
 - `logistic`: the expected gain of a prompt by its hashed words and its length.
 - `factorisation`: the same in the first factors of the matrix of prompts and words. For one pair of
   models RouteLLM's matrix factorisation is linear in the prompt's vector as well.
+- `embedded`: the same in the mean of the vectors of its tokens, where an embedding is installed;
+  told as a weight for each token.
 
 All are regularised; how strongly is chosen on a part of the prompts that is held out. The law: a
 fit depends on the labels that it is given and on nothing else (the seed is fixed).
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -22,7 +25,8 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import svds
 
 from towplane.routing.complexity.labels import Label
-from towplane.routing.complexity.model import Kind, Labels, Lane, Trained
+from towplane.routing.complexity.model import Embedding, Kind, Labels, Lane, Trained
+from towplane.routing.complexity.training.vectors import Vectors, mean_vectors
 from towplane.routing.complexity.words import BUCKETS, buckets_of
 
 __all__ = ["Fit", "Samples", "fit", "read_samples"]
@@ -55,6 +59,10 @@ class Samples(NamedTuple):
     domain: npt.NDArray[np.int64]
     """By number; −1: none, or too rare."""
     domains: tuple[str, ...]
+    vectors: Vectors | None
+    """None: no embedding is installed, or none is wanted."""
+    means: Floats
+    """The mean vector of each prompt, by `vectors`; empty without them."""
 
     @property
     def wish(self) -> Floats:
@@ -69,14 +77,18 @@ class Fit(NamedTuple):
     centre: float
     spread: float
     weights: bytes
+    embedding: Embedding | msgspec.UnsetType = msgspec.UNSET
 
     def model(self, kind: Kind) -> Trained:
         """As a worker would have it, without its history."""
         nothing = Labels(0, "", 0.0, 0.0, (0.0, 0.0))
-        return Trained("towplane-router-1", kind, "", nothing, False, "", (), *self)
+        return Trained(
+            "towplane-router-1", kind, "", nothing, False, "", (), *self[:4],
+            embedding=self.embedding,
+        )  # fmt: skip
 
 
-def read_samples(labels: Sequence[Label]) -> Samples:
+def read_samples(labels: Sequence[Label], vectors: Vectors | None = None) -> Samples:
     """The labels as arrays; domains with fewer than five labels, or beyond the 32 most frequent,
     count as none."""
     count = Counter(label.domain for label in labels if label.domain)
@@ -85,13 +97,16 @@ def read_samples(labels: Sequence[Label]) -> Samples:
     )
     number = {name: index for index, name in enumerate(domains)}
     gain = np.array([label.score_strong - label.score_weak for label in labels])
+    prompts = [label.prompt for label in labels]
     return Samples(
-        words=_words([label.prompt for label in labels]),
-        length=np.log1p([float(len(label.prompt)) for label in labels]),
+        words=_words(prompts),
+        length=np.log1p([float(len(prompt)) for prompt in prompts]),
         gain=gain,
         scale=float(np.abs(gain).max()) or 1.0,
         domain=np.array([number.get(label.domain, -1) for label in labels]),
         domains=domains,
+        vectors=vectors,
+        means=mean_vectors(vectors, prompts) if vectors else np.empty((len(labels), 0)),
     )
 
 
@@ -103,6 +118,11 @@ def fit(kind: Kind, samples: Samples, rows: Places) -> Fit:
     if kind == "length":
         along = float(np.dot(z, samples.gain[rows] - samples.gain[rows].mean()))
         return Fit((Lane("", length=-1.0 if along < 0 else 1.0),), centre, spread, b"")
+    if kind == "embedded":
+        assert samples.vectors is not None, "there is such a scorer only where there are vectors"
+        theta = _fit_embedded(samples.vectors.rows, samples.means[rows], z, samples.wish[rows])
+        found = _pack((Lane(""),), theta, centre, spread)
+        return found._replace(embedding=samples.vectors.embedding)
     words, wish = samples.words[rows], samples.wish[rows]
     common = np.flatnonzero(words.getnnz(axis=0) >= _LEAST_OF_WORD)
     words = words[:, common]
@@ -163,6 +183,17 @@ def _fit_factors(words: Any, z: Floats, wish: Floats) -> Floats:
     theta = _fit_best(weighted @ axes.T, z, wish[:, None])
     back = rarity[:, None] * (axes.T @ theta[:-2])
     return np.vstack([back, theta[-2:]])
+
+
+def _fit_embedded(vectors: Any, means: Floats, z: Floats, wish: Floats) -> Floats:
+    """Fit in the space of the vectors, told as a weight for each token. A unit is how far a prompt
+    usually is from the middle of all, so that a ridge means the same for any vectors."""
+    middle = means.mean(axis=0)
+    away = means - middle
+    unit = float(np.sqrt((away * away).sum(axis=1).mean())) or 1.0
+    theta = _fit_best(away / unit, z, wish[:, None])
+    along = theta[:-2] / unit
+    return np.vstack([vectors @ along - middle @ along, theta[-2:]])
 
 
 def _fit_best(words: Any, z: Floats, wish: Floats) -> Floats:
