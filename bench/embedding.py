@@ -1,6 +1,7 @@
 """A sentence embedding on one thread, to time it: MiniLM (int8, ONNX) with its tokenizer.
 
-Not part of the product, nor of its dependencies: it is what a scorer over embeddings would cost.
+Not part of the product, nor of its dependencies: it is what a scorer over sentence embeddings would
+cost. What the product has instead is the mean of the vectors of tokens.
 """
 
 from collections.abc import Callable

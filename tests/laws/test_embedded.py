@@ -283,14 +283,14 @@ def test_what_was_written_is_read_back_and_what_was_altered_is_refused(
 @pytest.mark.parametrize("what", ["kind", "embedding", "weights", "lanes"])
 def test_a_model_in_halves_is_refused(model: Trained, tmp_path: Path, what: str) -> None:
     """Its kind, its embedding and its weights belong together."""
-    wrong: dict[str, Any] = {
-        "kind": {"kind": "logistic"},
-        "embedding": {"embedding": msgspec.UNSET},
-        "weights": {"weights": model.weights[:-2]},
-        "lanes": {"lanes": (Lane("a"), Lane("b"))},
+    wrong: Any = {
+        "kind": "logistic",
+        "embedding": msgspec.UNSET,
+        "weights": model.weights[:-2],
+        "lanes": (Lane("a"), Lane("b")),
     }[what]
     file = tmp_path / "router.json"
-    write_model(msgspec.structs.replace(model, **wrong), file)
+    write_model(msgspec.structs.replace(model, **{what: wrong}), file)
     with pytest.raises(BadDocument, match="another size"):
         read_model(file)
 
