@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from towplane.routing.complexity.labels import read_labels
-from towplane.routing.complexity.model import write_model
+from towplane.routing.complexity.model import Embedding, write_model
+from towplane.routing.complexity.scorer import make_scorer
 from towplane.routing.complexity.training.compare import train
+from towplane.routing.complexity.training.vectors import open_vectors
 from towplane.testing.client import Answer, ask, chat
 from towplane.testing.labelled import make_labels
 from towplane.testing.plane import UPSTREAM_KEY, RunningPlane, document, wait_until
 from towplane.testing.provider import FakeProvider, Script
+from towplane.testing.topics import make_topical
 
 COMMAND = "import sys; from towplane.cli.main import main; sys.exit(main())"
 
@@ -134,6 +138,35 @@ def test_a_model_that_is_broken_does_not_take_effect(pair: Pair) -> None:
         assert "is no model" in pair.plane.tail()
         (answer,) = pair.ask(pair.easy[:1])
         assert answer.status == 200
+    finally:
+        pair.plane.file.write_text(good)
+    wait_until(lambda: pair.plane.metric("towplane_document_valid") == 1, within_s=20)
+
+
+def test_a_model_over_an_embedding_takes_effect_and_that_of_another_tokenizer_does_not(
+    pair: Pair,
+) -> None:
+    """Workers score as the model says here; what cannot score leaves the document as it was."""
+    model = train(make_topical(240, 1), "d", vectors=open_vectors(), draws=50).model
+    assert isinstance(model.embedding, Embedding)
+    other = msgspec.structs.replace(model.embedding, tokenizer="0" * 64)
+    write_model(model, pair.plane.folder / "embedded.json")
+    write_model(msgspec.structs.replace(model, embedding=other), pair.plane.folder / "other.json")
+    score, prompts = make_scorer(model), [one.prompt for one in make_topical(30, 9)]
+    wanted = [f"fake-{int(score(prompt) >= 0.64)}/fake" for prompt in prompts]
+    assert len(set(wanted)) == 2
+    good = pair.plane.file.read_text()
+
+    def goes_as_wanted() -> bool:
+        return [one.headers["x-towplane-target"] for one in pair.ask(prompts)] == wanted
+
+    try:
+        pair.plane.file.write_text(good.replace("router.json", "embedded.json"))
+        wait_until(goes_as_wanted, within_s=20)
+        pair.plane.file.write_text(good.replace("router.json", "other.json"))
+        wait_until(lambda: pair.plane.metric("towplane_document_valid") == 0, within_s=20)
+        assert "cuts texts into other tokens" in pair.plane.tail()
+        assert goes_as_wanted()
     finally:
         pair.plane.file.write_text(good)
     wait_until(lambda: pair.plane.metric("towplane_document_valid") == 1, within_s=20)
