@@ -4,7 +4,7 @@ Usage is what the target says (measured); else what was seen go by (estimated); 
 (absent), never 0. Cost is usage by the price of the attempt's target at its start.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.claim import give_back
 from towplane.gateway.tariff import cost_in_detail
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.exchange import Exchange
 
-_BITS = 31
+_BITS: Final = 31
 """Of a number of tokens that can be true, and that the journal takes."""
 
 _OUTCOMES: dict[type[PlaneError], Outcome] = {

@@ -11,7 +11,7 @@ same order.
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from towplane.parts.errors import NotAllowed, OverBudget, PlaneError, Saturated
 from towplane.tenants.leases import RATES, REQUESTS, TOKENS, Share
@@ -23,9 +23,9 @@ from towplane.tenants.windows import next_window_s, windows_at
 if TYPE_CHECKING:
     from towplane.gateway.exchange import Exchange
 
-ADMISSION_WAIT_S = 2.0
+ADMISSION_WAIT_S: Final = 2.0
 """How long a request may wait for units; a coordinator answers in well under a millisecond."""
-_MOST_TOKENS = 2**30
+_MOST_TOKENS: Final = 2**30
 
 Amounts = tuple[int, int, int, int]
 """Of each unit that a share can have, in the order of `tenants.leases`."""

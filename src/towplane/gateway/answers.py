@@ -6,6 +6,7 @@ stranger sends can break out of a head.
 
 import math
 from http import HTTPStatus
+from typing import Final
 
 from towplane.parts.errors import CODES, PlaneError
 from towplane.providers.ask import OPERATIONS, DialectName
@@ -13,8 +14,8 @@ from towplane.providers.dialects import dialect_of
 
 _STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
 
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-DO_NOT_RETRY = b"x-should-retry: false\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+DO_NOT_RETRY: Final = b"x-should-retry: false\r\n"
 """Honoured by OpenAI's and Anthropic's own clients, which otherwise retry every 429 and 5xx."""
 _DIALECTS = {f"/v1{one.path}".encode(): one.dialect for one in OPERATIONS.values()}
 

@@ -7,7 +7,7 @@ tokens, and the request's total. However it ends, it ends once, and then the lin
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from mypy_extensions import mypyc_attr
 
@@ -36,9 +36,9 @@ _PASSED_ON = frozenset((b"traceparent", b"tracestate", b"openai-beta"))
 """Headers of the client that the target gets to see."""
 _OF_CLIENTS = ("first", "fallback")
 """Causes of a first attempt that a client asked for."""
-_MOST_DROPPED = 1024
+_MOST_DROPPED: Final = 1024
 """Characters that `x-towplane-dropped` may have."""
-_LIMITED_S = 1.0
+_LIMITED_S: Final = 1.0
 """A credential of several that was used too fast, and nobody said for how long."""
 
 

@@ -6,7 +6,7 @@ looked at before anything is sent, so that the plane slows itself down before it
 target that may not be asked is left alone for as long as that lasts, and another is chosen.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.admit import Denied, Short
 from towplane.tenants.leases import MONEY, RUNS, TOKENS, Share
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["claim", "give_back", "is_denied", "unclaim"]
 
-_UNKNOWN_WAIT_S = 1.0
-_FULL_S = 0.2
+_UNKNOWN_WAIT_S: Final = 1.0
+_FULL_S: Final = 0.2
 """An engine that was full in all workers is asked for so soon again: a place here ends it at once,
 one that another worker has left is found by then, for one question of the coordinator."""
 

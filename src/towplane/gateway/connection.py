@@ -13,7 +13,7 @@ before it are, and the connection is closed; nothing of it goes upstream.
 import asyncio
 import sys
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
@@ -38,14 +38,14 @@ _ONCE = frozenset(
      b"transfer-encoding")
 )  # fmt: skip
 
-_QUEUE = 8
+_QUEUE: Final = 8
 """Pipelined requests that may wait on one connection before reading pauses."""
-_SMALL_BODY = 64 * 1024
+_SMALL_BODY: Final = 64 * 1024
 """A stranger may send this much before the key is looked at; more only with a good key."""
-_OVERHEAD = 8
+_OVERHEAD: Final = 8
 """Bytes on the wire per byte of body: one-byte chunks need 6; endless extensions need more."""
-_DRAIN_GRACE_S = 1.0
-_LINGER_S = 2.0
+_DRAIN_GRACE_S: Final = 1.0
+_LINGER_S: Final = 2.0
 """How long what a refused client still sends is read and thrown away, so that it sees the answer
 instead of a reset (RFC 9112, section 9.6)."""
 

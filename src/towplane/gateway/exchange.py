@@ -7,7 +7,7 @@ it yields, it waits for a `Moment`: units granted, an attempt over, the client g
 
 import logging
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("towplane.gateway")
 
-GONE = "gone"
+GONE: Final = "gone"
 """The client went away."""
-OVER = "over"
+OVER: Final = "over"
 """The running attempt ended; how, stands in it."""
-GRANTED = "granted"
+GRANTED: Final = "granted"
 """The coordinator has answered about units."""
-DUE = "due"
+DUE: Final = "due"
 """The time that it wanted to wait is over."""
-LATE = "late"
+LATE: Final = "late"
 """The exchange waited too long in the line."""
-ROOM = "room"
+ROOM: Final = "room"
 """A target that it waits for may have room."""
-PUSHED = "pushed"
+PUSHED: Final = "pushed"
 """Others have taken its place in the lobby."""
 
 Moment = str

@@ -12,7 +12,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from towplane.gateway.admit import ADMISSION_WAIT_S, Account, Denied, Short
 from towplane.gateway.caches import Caches
@@ -57,13 +57,13 @@ from towplane.tenants.leases import RATE_SHARE_S, RATES, RUNS, Share
 from towplane.tenants.priorities import rank_of
 from towplane.tenants.spec import Budget, Limits
 
-SWEEP_S = 0.05
+SWEEP_S: Final = 0.05
 """How often the deadlines of running exchanges are looked at; their precision."""
-_CONNECTIONS_SWEEP_S = 0.5
-_WANTED_S = 1.0
+_CONNECTIONS_SWEEP_S: Final = 0.5
+_WANTED_S: Final = 1.0
 """After another worker needed places that this one held: as long as a refusal at the coordinator
 lasts (`claim`), and twice its sweep."""
-REMEMBERED_S = 300.0
+REMEMBERED_S: Final = 300.0
 """How long the record of a target that is gone is kept, for its return, once nothing runs there."""
 
 

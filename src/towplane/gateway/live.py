@@ -6,7 +6,7 @@ counts and its retry budget. Knows no request and no client.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.admit import Account, Short
 from towplane.gateway.counters import Edges, Histogram, RouteCounters
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["ProviderState", "RouteState", "TargetState"]
 
 
-_MOST_HEADS = 64
+_MOST_HEADS: Final = 64
 """Heads that a target keeps; clients choose some of what stands in them (`anthropic-beta`)."""
 
 

@@ -6,7 +6,7 @@ broken framing is an error and never relayed; what is relayed is the payload.
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -15,15 +15,15 @@ from towplane.gateway.turn import Outgoing, Turn
 from towplane.parts.clock import Now
 from towplane.parts.errors import ProtocolError, Unavailable, Upstream
 
-KEEP_IDLE = 1024
+KEEP_IDLE: Final = 1024
 """Idle connections kept per target."""
-IDLE_S = 30.0
+IDLE_S: Final = 30.0
 """An idle connection older than this is closed; servers close theirs after 5 s (uvicorn) and more,
 which is seen at once."""
-_ENDING_S = 1.0
+_ENDING_S: Final = 1.0
 """After `[DONE]`, the last chunk follows within a moment or not at all."""
-_ENDING_BYTES = 4096
-_HEAD_BYTES = 64 * 1024
+_ENDING_BYTES: Final = 4096
+_HEAD_BYTES: Final = 64 * 1024
 """A response head larger than this is not a response."""
 _RELAYED = frozenset(
     (b"content-type", b"content-encoding", b"x-request-id", b"request-id", b"retry-after",

@@ -8,7 +8,7 @@ kept back until the attempt is accounted. `WholeRelay` does the same for answers
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towplane.gateway import answers
 from towplane.parts.errors import PlaneError, ProtocolError, Upstream
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.exchange import Exchange
 
-_LONGEST_HELD = 256 * 1024
+_LONGEST_HELD: Final = 256 * 1024
 """What may come before the first token (comments, role frames) before it is relayed anyway."""
-_WHOLE_BYTES = 1024 * 1024
+_WHOLE_BYTES: Final = 1024 * 1024
 """An answer in one piece is kept up to this size; a larger one is passed on as it comes."""
-_TRANSLATED_BYTES = 64 * 1024 * 1024
+_TRANSLATED_BYTES: Final = 64 * 1024 * 1024
 """One that is translated cannot be passed on before it is whole; it may be so large."""
-_TAIL_BYTES = 64 * 1024
+_TAIL_BYTES: Final = 64 * 1024
 """Of a larger one this much of the end is kept, where the usage stands."""
 
 

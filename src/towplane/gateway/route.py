@@ -6,7 +6,7 @@ its breaker admits an attempt, it did not ask to be left alone, and this request
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.demand import demand_of
 from towplane.gateway.exchange import Exchange
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from towplane.gateway.live import TargetState
 
 
-_TIMEOUT = b"x-towplane-timeout"
+_TIMEOUT: Final = b"x-towplane-timeout"
 """How long the client waits for the whole answer, in seconds."""
 
 

@@ -7,7 +7,7 @@ back, or a new day begun.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.messages import RouteInfo
 from towplane.monitoring.series import Sample
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SpillState", "make_spill", "overflow_budget"]
 
-_ASK_AGAIN_S = 5.0
+_ASK_AGAIN_S: Final = 5.0
 """An empty budget is looked at again after so long: reservations are seldom used up."""
 
 

@@ -10,15 +10,15 @@ stored conversations belong to an account. Pure: the clock is passed in. Knows n
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from towplane.providers.adapter import Credential
 
 __all__ = ["CredentialPool", "CredentialStanding", "conceal"]
 
-_PARK_S = 2.0
+_PARK_S: Final = 2.0
 """A refused credential is tried again after this, doubled each time it is refused again."""
-_LONGEST_PARK_S = 600.0
+_LONGEST_PARK_S: Final = 600.0
 
 
 def conceal(credential: Credential, text: str) -> str:

@@ -13,7 +13,7 @@ turns and their parts begin.
 
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
@@ -32,8 +32,9 @@ from towplane.providers.turns import (
 
 __all__ = ["Prompt", "read_prompt", "read_session"]
 
-_TURN, _PART = b"\xff", b"\xfe"
-_KNOWN_DIGESTS = 512
+_TURN: Final = b"\xff"
+_PART: Final = b"\xfe"
+_KNOWN_DIGESTS: Final = 512
 """Tools that are remembered by how they were spelled: agents send the same ones each time."""
 _SILENT = frozenset(("cache_control", "citations", "id", "status", "phase"))
 """Fields of a part that the model does not see, or that a client may leave out when it sends the
@@ -215,14 +216,13 @@ def _add_tools(prompt: Prompt, fields: dict[str, msgspec.Raw]) -> None:
 
 
 def _add_turns(prompt: Prompt, turns: Iterable[Turn]) -> None:
-    add = prompt.add
     for turn in turns:
         content = turn.content
         text = content.encode() if isinstance(content, str) else _content_bytes(content)
         if (turn.type or turn.tool_calls or turn.tool_call_id or turn.name
                 or turn.reasoning_content):  # fmt: skip
             text += _more(turn)
-        add(turn.role or turn.type, text)
+        prompt.add(turn.role or turn.type, text)
 
 
 def _more(turn: Turn) -> bytes:

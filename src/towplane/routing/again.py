@@ -4,7 +4,7 @@ The gateway (`gateway.attempt`, `gateway.route`) and the simulator decide by thi
 the clock and chance are passed in.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from towplane.parts.errors import (
     Denied,
@@ -22,7 +22,7 @@ __all__ = ["LONGEST_PARK_S", "Verdict", "is_tried_again", "park_s", "verdict_on"
 
 Verdict = Literal["well", "unclear", "unwell"]
 
-LONGEST_PARK_S = 60.0
+LONGEST_PARK_S: Final = 60.0
 """A target that asks to be left alone for longer is asked again after this."""
 
 

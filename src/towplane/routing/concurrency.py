@@ -11,9 +11,11 @@ The law: it stays within `least` and `most`; it grows only while it is used, so 
 does not raise it; and only answers that began after a fall can make it fall again.
 """
 
+from typing import Final
+
 __all__ = ["FALLS_TO", "AdaptiveLimit"]
 
-FALLS_TO = 0.9
+FALLS_TO: Final = 0.9
 """As in Netflix's `AIMDLimit` (concurrency-limits, backoffRatio): gentle, because one long prompt
 may miss an SLO without the engine being full."""
 

@@ -7,7 +7,7 @@ oldest goes first. The law: `recall` names the place that was taken, whatever ha
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ from towplane.routing.explain import Place
 
 __all__ = ["Decided", "Decisions", "Recalled", "recall"]
 
-_MOST = 4096
+_MOST: Final = 4096
 """Decisions that a worker keeps: the last minute at 70 requests a second."""
 
 Cause = Literal["first", "retry", "fallback", "hedge", "reconnect", "mirror", "probe"]

@@ -18,11 +18,11 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 __all__ = ["PASSED_OVER", "FairQueue", "Waiter"]
 
-PASSED_OVER = 9
+PASSED_OVER: Final = 9
 """So often in a row may higher classes go before one that waits: it keeps a tenth, which is what
 SMG 1.13 leaves to its default class (`model_gateway/src/middleware/scheduler`, per slot .10)."""
 

@@ -10,19 +10,20 @@ hedges do not make each other earlier and earlier.
 """
 
 from collections import deque
+from typing import Final
 
 from towplane.routing.retry_budget import RetryBudget
 from towplane.routing.spec import Hedge, Retries
 
 __all__ = ["Hedging", "estimate_nanousd"]
 
-_REMEMBERED = 256
+_REMEMBERED: Final = 256
 """First tokens that the quantile is taken of."""
-_ENOUGH = 20
+_ENOUGH: Final = 20
 """Fewer say nothing of a tail."""
-_FRESH = 16
+_FRESH: Final = 16
 """The quantile is worked out anew after so many."""
-_MINUTE_S = 60.0
+_MINUTE_S: Final = 60.0
 
 Price = tuple[int, int, int]
 """Nano-dollars per million tokens: input, cached input, output."""

@@ -14,15 +14,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from struct import Struct
+from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
 __all__ = ["ENDS", "block_keys", "draw_key", "prefix_key", "session_key"]
 
-_REACH = 512
+_REACH: Final = 512
 """Stretches of a prompt that are looked at: some 32,000 tokens at 256 bytes each. Prompts that are
 equal for so long find the same target whatever comes after."""
-_SHARE = 24
+_SHARE: Final = 24
 """A block is a stretch long, later ones as many as this part of what lies before them."""
 
 

@@ -10,12 +10,13 @@ no clock. The time is passed in.
 """
 
 from math import exp, inf, log
+from typing import Final
 
 __all__ = ["DECAY_S", "PeakEwma"]
 
-DECAY_S = 10.0
+DECAY_S: Final = 10.0
 """τ. Finagle's default."""
-_LEAST_S = 1e-6
+_LEAST_S: Final = 1e-6
 """Nothing is answered in less."""
 
 

@@ -11,6 +11,7 @@ says nothing without the pepper.
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from typing import Final
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.keys import ENDS
@@ -18,11 +19,11 @@ from towplane.routing.recent import Recent
 
 __all__ = ["MARKED", "MARK_BYTES", "Marker", "Marks", "split_marks"]
 
-MARK_BYTES = 4
+MARK_BYTES: Final = 4
 """Of a million prompts' beginnings, one in 4,000 is taken for another one of the same depth."""
 MARKED: frozenset[Want] = frozenset(("blocks", "prefix", "session"))
 """What of a demand marks are made of."""
-_REMEMBERED = 3 * 16_384
+_REMEMBERED: Final = 3 * 16_384
 """Marks that a worker need not compute again, because conversations begin as they did before; at
 most some 9 MB."""
 

@@ -12,15 +12,16 @@ target left is given away again once no block can have it.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from towplane.routing.demand import EACH
 from towplane.routing.recent import Recent
 
 __all__ = ["Prefixes"]
 
-_MOST_LEVELS = 16
+_MOST_LEVELS: Final = 16
 """Depths of one prompt that are looked at: conversation, shared documents, system text."""
-_MANY = 16
+_MANY: Final = 16
 """Blocks that are quicker put into the table all at once."""
 
 
@@ -101,9 +102,9 @@ class Prefixes:
         high, known = len(blocks), 0
         if not high:
             return
-        young, old = self._blocks.young.get, self._blocks.old.get
+        young, old = self._blocks.young, self._blocks.old
         block = blocks[0]
-        first = (young(block, 0) | old(block, 0)) & among
+        first = (young.get(block, 0) | old.get(block, 0)) & among
         if not first:
             return  # who has not the first has none
         for _ in range(_MOST_LEVELS):
@@ -115,7 +116,7 @@ class Prefixes:
             while low < high:
                 middle = max(high - step + 1, (low + high) // 2 + 1)
                 block = blocks[middle - 1]
-                have = (young(block, 0) | old(block, 0)) & among | known
+                have = (young.get(block, 0) | old.get(block, 0)) & among | known
                 if have != known:
                     low, found = middle, have
                     step = high

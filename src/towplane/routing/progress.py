@@ -10,10 +10,11 @@ one is not killed over and over: its supervisor has its own probe of a token.
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 __all__ = ["Progress"]
 
-_WITNESSES = 2
+_WITNESSES: Final = 2
 """Streams that must have waited."""
 
 

@@ -11,10 +11,11 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from hashlib import shake_128
 from struct import unpack
+from typing import Final
 
 __all__ = ["ID_MASK", "Ring"]
 
-_ID_BYTES = 3
+_ID_BYTES: Final = 3
 ID_MASK = (1 << 8 * _ID_BYTES) - 1
 """The low bits of a point say whose it is; 40 are left for where it stands."""
 

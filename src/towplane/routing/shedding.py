@@ -12,15 +12,16 @@ would, by the same figures, have been in time if it had come `after_s` later to 
 nobody else.
 """
 
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 __all__ = ["FEWEST", "Pace", "Refusal", "come_back_s", "foretell", "shed"]
 
-FEWEST = 8
+FEWEST: Final = 8
 """Answers that must have been seen before a wait is foretold from them."""
-_NEWEST = 0.1
+_NEWEST: Final = 0.1
 """Weight of the newest answer in the mean: the last twenty or so count."""
-_SOONEST_S, _LATEST_S = 1.0, 60.0
+_SOONEST_S: Final = 1.0
+_LATEST_S: Final = 60.0
 """Nobody is told to come back before, as clients round to seconds; nor later, as no backlog of
 requests that wait for seconds is foretold for so long."""
 

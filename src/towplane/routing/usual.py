@@ -6,14 +6,15 @@ and by at least a tenth, so that a burst counts as more than one answer. Unlike 
 """
 
 from math import exp
+from typing import Final
 
 __all__ = ["FORGETS_S", "Usual"]
 
-FORGETS_S = 10.0
+FORGETS_S: Final = 10.0
 """τ, as of `routing.latency`; and after so long without an answer nothing is known, so that a
 target that was left alone is tried again."""
-_LEAST = 0.1
-_FEWEST = 3
+_LEAST: Final = 0.1
+_FEWEST: Final = 3
 """One answer is no mean."""
 
 

@@ -4,7 +4,9 @@ Time is cut into ten slots, so that counting and asking cost the same however mu
 window is the slot that runs and the nine before it. The clock is passed in.
 """
 
-_SLOTS = 10
+from typing import Final
+
+_SLOTS: Final = 10
 
 
 class Window:

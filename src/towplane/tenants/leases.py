@@ -26,6 +26,7 @@ one thing that can bring more out than the limit. Pure: the clock is passed in.
 
 import math
 from collections import deque
+from typing import Final
 
 from towplane.tenants.measures import MEASURES, MONEY, REQUESTS, RUNS, TOKENS, Measure
 
@@ -42,8 +43,8 @@ __all__ = [
     "Share",
 ]
 
-RATE_WINDOW_S = 60.0
-RATE_SHARE_S = 1.0
+RATE_WINDOW_S: Final = 60.0
+RATE_SHARE_S: Final = 1.0
 """How long a worker may keep unused units of a rate; the error of the window is this long."""
 
 RATES: frozenset[Measure] = frozenset(("rpm", "tpm"))

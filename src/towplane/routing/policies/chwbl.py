@@ -15,7 +15,7 @@ is asked for more than others overflows along the ring in small change, each par
 
 from collections.abc import Collection, Iterator
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.policy import Choice, Policy
@@ -26,12 +26,12 @@ from towplane.routing.spec import RouteSpec
 
 __all__ = ["Bound", "Chwbl", "Homes"]
 
-_MOST_POINTS = 4096
+_MOST_POINTS: Final = 4096
 """Of one target, however much it weighs."""
-_LONGEST_WALK = 2048
+_LONGEST_WALK: Final = 2048
 """Points, before the search ends with the least loaded: so many are passed only when nearly nobody
 is usable."""
-_ROUNDING = 1e-9
+_ROUNDING: Final = 1e-9
 """So that 1.1 × 10 is not 12."""
 
 

@@ -7,7 +7,7 @@ those of weight 0. When not: it sees no load; one cheap target gets everything u
 """
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.load import Price
@@ -18,8 +18,8 @@ from towplane.routing.spec import RouteSpec
 
 __all__ = ["LeastCost", "Tariffs", "cost_of"]
 
-_NANO = 1e9
-_PER = 1_000_000
+_NANO: Final = 1e9
+_PER: Final = 1_000_000
 """Tokens that a price is for."""
 
 

@@ -19,7 +19,7 @@ When not: prompts that never repeat (`least-in-flight` is simpler and as good), 
 """
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.chwbl import Homes
@@ -31,7 +31,8 @@ from towplane.routing.spec import RouteSpec
 
 __all__ = ["LeastWork"]
 
-_DEARER, _MOST = 2.0, 512.0
+_DEARER: Final = 2.0
+_MOST: Final = 512.0
 """Tokens that each token to compute counts for others, and the most of them. KubeAI's threads are
 computed anew half as often as without (docs/simulation.md); without a bound, a hot prefix stays too
 long where it is."""

@@ -6,15 +6,15 @@ few passes in C over plain lists. Ties go round by turn.
 
 from collections.abc import Collection
 from math import inf
-from typing import cast
+from typing import Final, cast
 
 from towplane.routing.roster import Roster
 
 __all__ = ["LAST", "but_parked", "extent", "first_lowest", "loads_of", "lowest", "nth_left"]
 
-LAST = 1e300
+LAST: Final = 1e300
 """Of a target that is taken after all others."""
-_FEW = 64
+_FEW: Final = 64
 """So many are looked through one by one."""
 
 

@@ -28,7 +28,7 @@ targets (`least-in-flight`), or several gateways that must agree without talking
 
 from collections.abc import Collection, Sequence
 from math import inf
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.load import Load
@@ -41,16 +41,16 @@ from towplane.routing.spec import RouteSpec
 
 __all__ = ["Scored"]
 
-_ALL = 8
+_ALL: Final = 8
 """So many are all scored."""
-_HOLDERS = 4
-_ODD = 2
-_WINDOW = 256
+_HOLDERS: Final = 4
+_ODD: Final = 2
+_WINDOW: Final = 256
 """Of so many the least busy is looked for: the best of 256 is in the best 1/257 in the mean."""
 _STRIDE = 0x9E3779B1
 """By chance: multiples of the turn. A prime near 2³²/φ (xxHash's), which fleets are not a multiple
 of."""
-_LOOKED_AT = 16
+_LOOKED_AT: Final = 16
 """Of many that have seen the same, so many are compared."""
 
 

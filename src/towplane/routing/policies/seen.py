@@ -15,6 +15,7 @@ from heapq import merge
 from itertools import compress
 from math import inf
 from operator import itemgetter
+from typing import Final
 
 from towplane.routing.demand import Demand
 from towplane.routing.kv_index import Cached
@@ -24,20 +25,20 @@ from towplane.routing.spec import Prefix
 
 __all__ = ["SeenPrompts"]
 
-_FEW = 24
+_FEW: Final = 24
 """Bits that are quicker to look at one by one."""
 _TRUTH = bytes(int(byte == ord("1")) for byte in range(256))
 """From the digits of a binary number to what `compress` takes."""
-_TOKENS = 0.25
+_TOKENS: Final = 0.25
 """Of a byte of text: what a token is where nobody counted."""
 
-_LATELY_S = 1.0
+_LATELY_S: Final = 1.0
 """What was sent is believed for one to three times as long, whatever the engine says."""
-_LATELY = 3 * 16_384
+_LATELY: Final = 3 * 16_384
 """Blocks that are remembered of it."""
-_LAST = 64
+_LAST: Final = 64
 """Tokens at the end of what was looked at that may be no whole block; engines' are smaller."""
-_TRANSLATED = 1024
+_TRANSLATED: Final = 1024
 
 
 class SeenPrompts:

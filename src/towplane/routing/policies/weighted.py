@@ -6,7 +6,7 @@ balance load, because nothing is looked at.
 """
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from towplane.routing.demand import Demand, Want
 from towplane.routing.policies.line import Line
@@ -17,7 +17,7 @@ from towplane.routing.spec import RouteSpec
 
 __all__ = ["Weighted"]
 
-_GOLDEN = 0.6180339887498949
+_GOLDEN: Final = 0.6180339887498949
 """(√5 − 1)/2: multiples of it, modulo 1, fill the unit interval evenly at every length."""
 
 

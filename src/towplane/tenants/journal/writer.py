@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -25,8 +25,8 @@ from towplane.tenants.journal.layout import LOCK, LONGEST_LINE, NEXT, draft_of, 
 
 __all__ = ["Journal", "JournalWriter"]
 
-_NEWLINE = 0x0A
-_SEGMENT_BYTES = 16 * 1024 * 1024
+_NEWLINE: Final = 0x0A
+_SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _RETRY_S = 1.0
 
 
