@@ -192,6 +192,15 @@ def test_a_score_is_the_logistic_of_the_mean_vector(vectors: Vectors) -> None:
     assert np.abs(told - weights).max() <= lane.step
 
 
+def test_scores_are_gains_on_the_scale_of_the_labels(vectors: Vectors) -> None:
+    """On the prompts that were learned from, their mean is that of the gains: what half means does
+    not move with the vectors."""
+    labels = make_topical(200, 5)
+    score = make_scorer(fitted(labels, vectors))
+    wish = float(read_samples(labels).wish.mean())
+    assert np.mean([score(one.prompt) for one in labels]) == pytest.approx(wish, abs=0.005)
+
+
 @given(st.text(st.characters(), max_size=3000))
 def test_any_text_has_a_bounded_number_of_tokens_and_one_score(
     vectors: Vectors, model: Trained, text: str
