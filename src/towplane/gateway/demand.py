@@ -64,8 +64,9 @@ def make_demand(
         prompt = read_prompt(ask)
         if "prefix" in wants:
             hashing = spec.hashing
-            begin = prompt.opening if hashing.of == "user" else prompt.start
-            prefix = prefix_key(tenant, adapter, begin(hashing.characters))
+            count = hashing.characters
+            begin = prompt.opening(count) if hashing.of == "user" else prompt.start(count)
+            prefix = prefix_key(tenant, adapter, begin)
         if "blocks" in wants:
             whole, size = prompt.whole(), spec.prefix.block
             blocks = block_keys(tenant, adapter, whole, size)

@@ -16,6 +16,8 @@ LAST: Final = 1e300
 """Of a target that is taken after all others."""
 _FEW: Final = 64
 """So many are looked through one by one."""
+_HANDFUL: Final = 8
+"""So many are compared here quicker than in C."""
 
 
 def lowest(numbers: list[float], barred: Collection[int], turn: int) -> int:
@@ -34,7 +36,15 @@ def first_lowest(numbers: list[float], barred: Collection[int], turn: int) -> in
     counting them: for numbers that grow with each choice, so that ties do not last."""
     if barred:
         numbers = _without(numbers, barred)
-    least, start = min(numbers), turn % len(numbers)
+    count = len(numbers)
+    start = turn % count
+    if count <= _HANDFUL:
+        place, lowest_yet = start, numbers[start]
+        for at in range(start + 1 - count, start):  # the rest, from the turn's place on and round
+            if numbers[at] < lowest_yet:
+                place, lowest_yet = at, numbers[at]
+        return place if place >= 0 else place + count
+    least = min(numbers)
     try:
         return numbers.index(least, start)
     except ValueError:
