@@ -13,6 +13,7 @@ PEERS: dict[str, Peer] = {
         nginx.REPLICAS,
         towplane.PEER,
         towplane.PREFIX,
+        towplane.BY_OPENING,
         towplane.SOURCE,
         vllm_router.PEER,
         vllm_router.REPLICAS,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters.peer import CannotRun, Peer, Running, Site, Way, launch
 
-__all__ = ["PEER", "PREFIX", "SOURCE"]
+__all__ = ["BY_OPENING", "PEER", "PREFIX", "SOURCE"]
 
 ROOT = Path(__file__).parent.parent.parent
 COMPILED = ROOT / "build" / "compiled"
@@ -93,9 +93,18 @@ def start_from_source(site: Site) -> Running:
 
 def start_by_prefix(site: Site) -> Running:
     """Each request's prompt is hashed in blocks, and goes where the least is left to compute."""
+    return _start_over_replicas(site, "least-work")
+
+
+def start_by_opening(site: Site) -> Running:
+    """Each request's opening is hashed, and goes to its home on a ring that is not full."""
+    return _start_over_replicas(site, "chwbl")
+
+
+def _start_over_replicas(site: Site, choose: str) -> Running:
     names = [f"upstream{number or ''}" for number in range(len(site.replicas))]
     targets = ", ".join(f"{{provider: {name}, model: m}}" for name in names)
-    document = _document(site, route=f"{{choose: least-work, targets: [{targets}]}}")
+    document = _document(site, route=f"{{choose: {choose}, targets: [{targets}]}}")
     _, _, provider = document.partition("  upstream:\n")
     for name, upstream in list(zip(names, site.replicas, strict=True))[1:]:
         document += f"  {name}:\n{provider.replace(site.upstream, upstream)}"
@@ -164,6 +173,12 @@ SOURCE = Peer(
     "the same, from its plain sources",
     install,
     start_from_source,
+)
+BY_OPENING = Peer(
+    "towplane-chwbl",
+    "the same, and `choose: chwbl` over four addresses of the upstream, openings hashed",
+    install_compiled,
+    start_by_opening,
 )
 PREFIX = Peer(
     "towplane-prefix",

@@ -124,7 +124,7 @@ class Scored(Policy):
         busy = self._busy
         places, depths = self._shortlist(demand, but_parked(roster, barred), turn)
         even = self._all_busy / len(roster) + 1.0
-        shares = [self._seen.share(demand, depth) if depth else 0.0 for depth in depths]
+        shares = self._seen.shares(demand, depths)
         if not self._hears:
             on_idle = (spec.in_flight + spec.queue + spec.kv) * even
             scores = [
@@ -144,7 +144,7 @@ class Scored(Policy):
         return places, [sum(each) for each in zip(scores, *more, strict=True)]
 
     def _judge(
-        self, places: list[int], shares: list[float], even: float, now: float
+        self, places: list[int], shares: Sequence[float], even: float, now: float
     ) -> list[float]:
         """The weighted sums where engines speak."""
         busy, own, busy_until = self._busy, self._own, self._busy_until

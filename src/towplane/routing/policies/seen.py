@@ -10,7 +10,7 @@ depth is worth is asked for (`share`, `left`).
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import compress
 from math import inf
@@ -135,6 +135,14 @@ class SeenPrompts:
         if demand.cached is not None:
             return min(_reach(demand, depth) / demand.stretches, 1.0)
         return _reach(demand, depth) / demand.ends[len(demand.blocks) - 1]
+
+    def shares(self, demand: Demand, depths: Sequence[float]) -> Sequence[float]:
+        """The same for each of several depths, many of which are often equal."""
+        share = {0.0: 0.0}
+        for depth in depths:
+            if depth not in share:
+                share[depth] = self.share(demand, depth)
+        return [*map(share.__getitem__, depths)]
 
     def depths(self, demand: Demand) -> list[float]:
         """How many leading blocks each has."""
