@@ -20,7 +20,7 @@ from towplane.gateway.shadow import Shadow
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import PlaneError
 from towplane.routing.breaker import Breaker
-from towplane.routing.policies.policy import chance
+from towplane.routing.policies.chance import chance
 from towplane.routing.spec import Breaker as BreakerSpec
 
 if TYPE_CHECKING:

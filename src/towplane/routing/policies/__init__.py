@@ -76,4 +76,11 @@ def _load(name: str) -> type[Policy]:
             f"no policy {name} is known here",
             next_step=f"use one of {', '.join(_BUILT_IN)}, or install the package for it",
         )
-    return cast("type[Policy]", outside[0].load())
+    try:
+        return cast("type[Policy]", outside[0].load())
+    except Exception as error:  # whatever somebody else's module raises
+        raise Unsupported(
+            f"the policy {name} cannot be loaded: {type(error).__name__}: {error}",
+            next_step=f"mend {outside[0].value}; a policy has the shape of {__name__}.Policy, and "
+            "built-in ones cannot be the base of another",
+        ) from error

@@ -22,7 +22,7 @@ from towplane.routing.spec import RouteSpec
 __all__ = ["Affinity"]
 
 
-class Affinity(Policy):
+class Affinity:
     """Each session to its own target."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("session",))

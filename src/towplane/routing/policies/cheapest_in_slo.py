@@ -24,7 +24,7 @@ from towplane.routing.spec import RouteSpec
 __all__ = ["CheapestInSlo"]
 
 
-class CheapestInSlo(Policy):
+class CheapestInSlo:
     """The cheapest of those that are quick enough."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("size",))

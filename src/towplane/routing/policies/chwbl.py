@@ -35,7 +35,7 @@ _ROUNDING: Final = 1e-9
 """So that 1.1 × 10 is not 12."""
 
 
-class Chwbl(Policy):
+class Chwbl:
     """Consistent hashing with bounded loads."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("prefix",))

@@ -23,7 +23,7 @@ _PER: Final = 1_000_000
 """Tokens that a price is for."""
 
 
-class LeastCost(Policy):
+class LeastCost:
     """The lowest expected cost."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("size",))

@@ -17,7 +17,7 @@ from towplane.routing.spec import RouteSpec
 __all__ = ["LeastInFlight"]
 
 
-class LeastInFlight(Policy):
+class LeastInFlight:
     """The fewest in flight per weight."""
 
     wants: ClassVar[frozenset[Want]] = frozenset()

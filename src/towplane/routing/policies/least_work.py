@@ -38,7 +38,7 @@ computed anew half as often as without (docs/simulation.md); without a bound, a 
 long where it is."""
 
 
-class LeastWork(Policy):
+class LeastWork:
     """The least work before the first token."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("prefix", "blocks", "size"))

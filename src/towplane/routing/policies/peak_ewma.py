@@ -25,7 +25,7 @@ _UNTRIED, _ON_TRIAL = -LAST, LAST / 2
 """Of one that was never heard of: before all if nobody asks it now, else after those known."""
 
 
-class PeakEwmaPolicy(Policy):
+class PeakEwmaPolicy:
     """The lowest peak EWMA."""
 
     wants: ClassVar[frozenset[Want]] = frozenset()

@@ -3,7 +3,10 @@
 A policy belongs to one roster. `choose` and `weigh` are functions of the values before them (what
 the roster's lists hold, what the policy has learned from `began`, the demand, the turn and the
 time): they change nothing, ask no clock and roll no dice, so that the gateway, the simulator and
-`explain` come to the same answer. Chance comes from the number of the turn (`chance`).
+`explain` come to the same answer. Chance comes from the number of the turn (`policies.chance`).
+
+This module is never compiled, so that a class from another package may name `Policy` as its base;
+our own have the shape without naming it.
 """
 
 from collections.abc import Collection
@@ -13,10 +16,7 @@ from towplane.routing.demand import Demand, Want
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
 
-__all__ = ["Choice", "Policy", "chance"]
-
-_WIDTH = 1 << 64
-_GAMMA = 0x9E3779B97F4A7C15
+__all__ = ["Choice", "Policy"]
 
 
 class Choice(NamedTuple):
@@ -53,12 +53,3 @@ class Policy(Protocol):
         """Take over what an older policy of the same kind learned of targets that are still there;
         called once, before anything else."""
         ...
-
-
-def chance(turn: int) -> float:
-    """A number in [0, 1) that looks random and follows from the turn (SplitMix64, Steele, Lea and
-    Flood, OOPSLA 2014)."""
-    mixed = (turn + 1) * _GAMMA % _WIDTH
-    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 % _WIDTH
-    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB % _WIDTH
-    return (mixed ^ mixed >> 31) / _WIDTH

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from towplane.routing.demand import Demand, Want
-from towplane.routing.policies.policy import Choice, Policy, chance
+from towplane.routing.policies.chance import chance
+from towplane.routing.policies.policy import Choice, Policy
 from towplane.routing.policies.scan import but_parked, loads_of, nth_left
 from towplane.routing.roster import Roster
 from towplane.routing.spec import RouteSpec
@@ -19,7 +20,7 @@ from towplane.routing.spec import RouteSpec
 __all__ = ["PowerOfTwo"]
 
 
-class PowerOfTwo(Policy):
+class PowerOfTwo:
     """The better of two."""
 
     wants: ClassVar[frozenset[Want]] = frozenset()

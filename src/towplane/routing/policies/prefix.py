@@ -24,7 +24,7 @@ from towplane.routing.spec import RouteSpec
 __all__ = ["PrefixPolicy"]
 
 
-class PrefixPolicy(Policy):
+class PrefixPolicy:
     """The longest match, unless the queues are uneven."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("blocks", "size"))

@@ -16,7 +16,7 @@ from towplane.routing.spec import RouteSpec
 __all__ = ["RoundRobin"]
 
 
-class RoundRobin(Policy):
+class RoundRobin:
     """Each in its turn."""
 
     wants: ClassVar[frozenset[Want]] = frozenset()

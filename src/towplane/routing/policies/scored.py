@@ -54,7 +54,7 @@ _LOOKED_AT: Final = 16
 """Of many that have seen the same, so many are compared."""
 
 
-class Scored(Policy):
+class Scored:
     """The highest weighted score."""
 
     wants: ClassVar[frozenset[Want]] = frozenset(("blocks", "size"))

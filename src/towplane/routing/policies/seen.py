@@ -237,10 +237,11 @@ class SeenPrompts:
 
 def _reach(demand: Demand, depth: float) -> float:
     """Stretches of a prompt up to a depth."""
-    whole = int(depth)
+    count = len(demand.blocks)
+    whole = min(int(depth), count)
     end: float = demand.ends[whole - 1] if whole else 0.0
     if depth > whole:
-        behind = demand.ends[whole] if whole < len(demand.blocks) else demand.stretches
+        behind = demand.ends[whole] if whole < count else demand.stretches
         end += (depth - whole) * (behind - end)
     return end
 

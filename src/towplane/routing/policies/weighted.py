@@ -21,7 +21,7 @@ _GOLDEN: Final = 0.6180339887498949
 """(√5 − 1)/2: multiples of it, modulo 1, fill the unit interval evenly at every length."""
 
 
-class Weighted(Policy):
+class Weighted:
     """A share for each."""
 
     wants: ClassVar[frozenset[Want]] = frozenset()
