@@ -5,7 +5,6 @@ The law: what `wants` does not name is neither read nor computed.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from towplane.providers.ask import Ask
@@ -18,27 +17,79 @@ from towplane.routing.spec import RouteSpec
 if TYPE_CHECKING:
     from towplane.gateway.exchange import Exchange
 
-__all__ = ["demand_of", "make_demand"]
+__all__ = ["Reading", "demand_of", "make_demand"]
 
 _NO_HEADERS: dict[bytes, bytes] = {}
 
 
-def demand_of(x: "Exchange", wants: frozenset[Want]) -> Demand:
+class Reading:
+    """How requests of one route are read: what its spec and its policy say, looked up once."""
+
+    __slots__ = ("_adapter", "_block", "_blocks", "_characters", "_draw", "_header", "_is_opening",
+                 "_prefix", "_session", "cached", "score")  # fmt: skip
+
+    def __init__(self, spec: RouteSpec, wants: frozenset[Want]) -> None:
+        self.score = "score" in wants
+        self.cached = "blocks" in wants and spec.prefix.tokenizer is not None
+        """Whether engines may be asked what they keep of a prompt."""
+        self._prefix, self._blocks = "prefix" in wants, "blocks" in wants
+        self._session, self._draw = "session" in wants, "draw" in wants
+        self._adapter = spec.adapter or ""
+        self._is_opening, self._characters = spec.hashing.of == "user", spec.hashing.characters
+        self._block = spec.prefix.block
+        self._header = spec.affinity.header.lower().encode()
+
+    def demand(
+        self,
+        ask: Ask,
+        tenant: str,
+        headers: Mapping[bytes, bytes],
+        output: int,
+        request: str,
+        score: float,
+        cached: Cached | None,
+    ) -> Demand:
+        """Of what a tenant asks for; `headers` by their lower-case names, `request` its id."""
+        prefix = session = 0
+        blocks: tuple[int, ...] = ()
+        stretches = 0.0
+        if self._prefix or self._blocks:
+            prompt = read_prompt(ask)
+            if self._prefix:
+                count = self._characters
+                begin = prompt.opening(count) if self._is_opening else prompt.start(count)
+                prefix = prefix_key(tenant, self._adapter, begin)
+            if self._blocks:
+                whole = prompt.whole()
+                blocks = block_keys(tenant, self._adapter, whole, self._block)
+                stretches = len(whole) / self._block
+        if self._session:
+            session = self._session_of(ask, tenant, headers)
+        draw = draw_key(request) if self._draw else 0
+        return Demand(  # by position: a third of the time of keywords; the order is the type's
+            ask.input_estimate, output, tenant, session, prefix, blocks, self._adapter, score, 1,
+            draw, cached, ENDS, stretches,
+        )  # fmt: skip
+
+    def _session_of(self, ask: Ask, tenant: str, headers: Mapping[bytes, bytes]) -> int:
+        """Of the header, which somebody set for this; else of what the body has."""
+        named = headers.get(self._header)
+        if named:
+            return session_key(tenant, b"header " + named)
+        said = read_session(ask.fields)
+        return session_key(tenant, said.encode()) if said else 0
+
+
+def demand_of(x: "Exchange", reading: Reading) -> Demand:
     """The demand of this request, as far as it is wanted."""
     assert x.route is not None
-    spec = x.route.info.spec
-    return make_demand(
-        x.ask,
-        spec,
-        wants,
-        x.caller.tenant,
-        headers=x.request.fields,
-        output=x.output_limit,
-        request=x.id,
-        score=x.route.score(x.ask, x.hall.now()) if "score" in wants else 0.0,
-        cached=x.hall.caches.look_up(x.ask, spec, x.hall.now())
-        if spec.prefix.tokenizer is not None and "blocks" in wants
-        else None,
+    score, cached = 0.0, None
+    if reading.score:
+        score = x.route.score(x.ask, x.hall.now())
+    if reading.cached:
+        cached = x.hall.caches.look_up(x.ask, x.route.info.spec, x.hall.now())
+    return reading.demand(
+        x.ask, x.caller.tenant, x.request.fields, x.output_limit, x.id, score, cached
     )
 
 
@@ -50,45 +101,8 @@ def make_demand(
     *,
     headers: Mapping[bytes, bytes] = _NO_HEADERS,
     output: int = 0,
-    request: str = "",
     score: float = 0.0,
     cached: Cached | None = None,
 ) -> Demand:
-    """The demand of what a tenant asks for; `headers` by their lower-case names, `request` its
-    id."""
-    prefix = session = 0
-    blocks: tuple[int, ...] = ()
-    stretches = 0.0
-    adapter = spec.adapter or ""
-    if "prefix" in wants or "blocks" in wants:
-        prompt = read_prompt(ask)
-        if "prefix" in wants:
-            hashing = spec.hashing
-            count = hashing.characters
-            begin = prompt.opening(count) if hashing.of == "user" else prompt.start(count)
-            prefix = prefix_key(tenant, adapter, begin)
-        if "blocks" in wants:
-            whole, size = prompt.whole(), spec.prefix.block
-            blocks = block_keys(tenant, adapter, whole, size)
-            stretches = len(whole) / size
-    if "session" in wants:
-        session = _session(ask, spec, tenant, headers)
-    draw = draw_key(request) if "draw" in wants else 0
-    return Demand(  # by position: a third of the time of keywords; the order is the type's
-        ask.input_estimate, output, tenant, session, prefix, blocks, adapter, score, 1, draw,
-        cached, ENDS, stretches,
-    )  # fmt: skip
-
-
-def _session(ask: Ask, spec: RouteSpec, tenant: str, headers: Mapping[bytes, bytes]) -> int:
-    """Of the header, which somebody set for this; else of what the body has."""
-    named = headers.get(_header(spec.affinity.header)) if headers else None
-    if named:
-        return session_key(tenant, b"header " + named)
-    said = read_session(ask.fields)
-    return session_key(tenant, said.encode()) if said else 0
-
-
-@lru_cache(maxsize=256)
-def _header(name: str) -> bytes:
-    return name.lower().encode()
+    """The demand of a request that nobody has made yet."""
+    return Reading(spec, wants).demand(ask, tenant, headers, output, "", score, cached)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.admit import Account, Short
 from towplane.gateway.counters import Edges, Histogram, RouteCounters
+from towplane.gateway.demand import Reading
 from towplane.gateway.dial import forwarding
 from towplane.gateway.messages import Placed, RouteInfo, TargetInfo, TargetReport
 from towplane.gateway.pool import TargetPool
@@ -384,8 +385,8 @@ class RouteState:
     """One route as this worker sees it."""
 
     __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
-                 "info", "keeps_marks", "mirror", "pace", "retries", "scoring",
-                 "spill", "waiting", "wants")  # fmt: skip
+                 "info", "keeps_marks", "mirror", "pace", "reading", "retries", "scoring",
+                 "spill", "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
@@ -433,8 +434,9 @@ class RouteState:
         keep = info.spec.prefix.keep
         self.keeps_marks = "blocks" in chooser.wants if keep is None else keep
         """Whether the journal gets what prompts have in common."""
-        self.wants = chooser.wants | (MARKED if self.keeps_marks else frozenset())
-        """What of a demand must be found out."""
+        wants = chooser.wants | (MARKED if self.keeps_marks else frozenset())
+        self.reading = Reading(info.spec, wants) if wants else None
+        """How a demand is found out; None: nobody looks at it."""
         self.dearest = Dearest(target for group in self.groups for target in group)
 
     def _roster(

@@ -59,9 +59,26 @@ class Listener(Protocol):
 class UpstreamConnection:
     """One connection to one upstream: an `asyncio.Protocol` by its methods."""
 
-    __slots__ = ("_counts_bytes", "_framed", "_head", "_head_bytes", "_in_head", "_keep_alive",
-                 "_parser", "_pieces", "_pool", "_whole", "fields", "idle_since", "is_reused",
-                 "listener", "on_body", "says_limits", "transport")  # fmt: skip
+    __slots__ = (
+        "_counts_bytes",
+        "_framed",
+        "_head",
+        "_head_bytes",
+        "_in_head",
+        "_is_usual",
+        "_keep_alive",
+        "_parser",
+        "_pieces",
+        "_pool",
+        "_whole",
+        "fields",
+        "idle_since",
+        "is_reused",
+        "listener",
+        "on_body",
+        "says_limits",
+        "transport",
+    )  # fmt: skip
 
     transport: Outgoing
 
@@ -74,6 +91,8 @@ class UpstreamConnection:
         self._head_bytes = 0
         self._counts_bytes = False
         self._in_head = True
+        self._is_usual = False
+        """Whether the head that comes is known to be one of HTTP/1.1."""
         self._framed = False
         self._whole = False
         self._keep_alive = False
@@ -161,6 +180,8 @@ class UpstreamConnection:
     def _feed(self, data: bytes, listener: Listener) -> None:
         if self._head_bytes + len(data) > _HEAD_BYTES:  # else no head in it is too large
             self._counts_bytes = True
+        if self._in_head and not self._head_bytes:
+            self._is_usual = data.startswith(b"HTTP/1.1 ")
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as wrong:
@@ -212,7 +233,8 @@ class UpstreamConnection:
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        if self._parser.get_http_version() not in ("1.1", "1.0"):  # llhttp takes 0.9 and 2.0, too
+        # llhttp takes 0.9 and 2.0, too; what it says costs as much as a header and is seldom news
+        if not self._is_usual and self._parser.get_http_version() not in ("1.1", "1.0"):
             raise ProtocolError("The upstream speaks another HTTP.")
         status = self._parser.get_status_code()
         if status < 200:
@@ -229,6 +251,7 @@ class UpstreamConnection:
         """The answer is whole, unless it was an interim one."""
         if self._in_head:
             self._head.clear()
+            self._is_usual = False  # of the next head nothing is known yet
         elif self._whole:
             self._keep_alive = False  # a second answer to one request
         else:

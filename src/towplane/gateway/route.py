@@ -219,8 +219,8 @@ def _choose(
     state = x.route
     assert state is not None
     chooser = state.chooser
-    if state.wants and x.demand is NOTHING:
-        x.demand = demand_of(x, state.wants)
+    if state.reading is not None and x.demand is NOTHING:
+        x.demand = demand_of(x, state.reading)
         if state.scoring is not None:
             state.scoring.count(x.demand.score)
     if state.closed is None:

@@ -184,6 +184,11 @@ PLAIN: tuple[Answer, ...] = (
         want=_ANY,
     ),
     _plain(
+        "a status line of HTTP/2 after an interim one is not relayed",
+        f"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/2.0 200 OK\r\n{_TYPE}{_LENGTH}\r\n{_TEXT}",
+        want=_GONE,
+    ),
+    _plain(
         "an answer whose JSON is broken is relayed as it is, or refused",
         f"HTTP/1.1 200 OK\r\n{_TYPE}Content-Length: 12\r\n\r\n" + '{"choices":[',
         want=_ANY,
