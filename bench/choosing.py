@@ -5,10 +5,13 @@ with one target in fifty barred. Targets are busy (0 to 30 attempts in flight ea
 at different speeds and cost one of eight prices; prompts are conversations of 40 blocks, a quarter
 of them with a system prompt that half of the targets have seen. Readings of all policies go round
 in turn, and the ratio to round-robin is taken within a round. `began` is the other half of a
-choice: what it costs to learn where a prompt went.
+choice: what it costs to learn where a prompt went. `+ events` is the same policy where all engines
+publish what they keep (`routing.kv_events`), which is what their tables say and not always what was
+sent there: one prompt in four was evicted. What was sent lately is believed beside it.
 
     python bench/choosing.py            # 7 rounds, about a minute
     python bench/choosing.py --quick    # 2 rounds
+    PYTHONPATH=build/compiled python bench/choosing.py    # what a wheel runs; `make compiled` first
 """
 
 import argparse
@@ -27,6 +30,7 @@ from rich.table import Table
 from passes import machine
 from towplane.routing.chooser import Chooser
 from towplane.routing.demand import Demand
+from towplane.routing.kv_index import KvIndex, block_keys, pack_ids, root_key
 from towplane.routing.load import Load
 from towplane.routing.policies import POLICIES
 from towplane.routing.roster import Roster, Seat
@@ -36,8 +40,12 @@ RESULTS = Path(__file__).parent / "results"
 AIMS_US = {100: 15.0, 1000: 60.0}
 """At most, `Chooser.pick` included."""
 BASELINE = "round-robin"
+EVENTS = " + events"
 _DEMANDS = 200
 _BLOCKS = 40
+_BLOCK_TOKENS = 64
+_ENGINE_BLOCK = 16
+"""Tokens that an engine keeps as one block, as vLLM does."""
 
 
 class Reading(msgspec.Struct):
@@ -55,7 +63,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2 rounds instead of 7")
     parser.add_argument("--only", default="", help="policies, by comma")
     args = parser.parse_args()
-    names = [name for name in args.only.split(",") if name] or list(POLICIES)
+    names = [name for name in args.only.split(",") if name] or [
+        *POLICIES,
+        *(name + EVENTS for name, policy in POLICIES.items() if "blocks" in policy.wants),
+    ]
     if BASELINE not in names:
         names.insert(0, BASELINE)
     readings = measure(names, rounds=2 if args.quick else 7)
@@ -85,7 +96,7 @@ class Rig:
         roster = Roster(
             [Seat(load) for load in self._loads], lambda place, _now: place not in self._unwell
         )
-        spec = RouteSpec(targets=[], choose=name, slo=Slo(ttft_s=2.0))
+        spec = RouteSpec(targets=[], choose=name.removesuffix(EVENTS), slo=Slo(ttft_s=2.0))
         self._chooser = Chooser(spec, [roster])
         self._demands = [_demand(rng, number) for number in range(_DEMANDS)]
         for place, load in enumerate(self._loads):
@@ -97,7 +108,25 @@ class Rig:
                 self._chooser.began(0, place, rng.choice(self._demands), 1.0)
             if place % 2:
                 self._chooser.began(0, place, _demand(rng, 10**6 + place, with_system=True), 1.0)
+        if name.endswith(EVENTS):
+            self._publish(rng)
         self.read()  # rings are made when they are first needed
+
+    def _publish(self, rng: Random) -> None:
+        """Every engine tells what it keeps of three conversations, and half of them the system
+        prompt of one more; the demands are told who keeps what of them."""
+        index = KvIndex()
+        for place, load in enumerate(self._loads):
+            load.cache_bit = index.seat(load.name)
+            index.describe(load.name, [_ENGINE_BLOCK], is_whole=True)
+            kept = [one for one in rng.choices(self._demands, k=3) if rng.random() < 0.75]
+            if place % 2:
+                kept.append(_demand(rng, 10**6 + place, with_system=True))
+            for one in kept:
+                for key in block_keys(_ids(one), _ENGINE_BLOCK, root_key(_ENGINE_BLOCK, "")):
+                    index.add(key, load.name)
+        for one in self._demands:
+            one.cached = index.find(_ids(one), one.tokens, now=2.0)
 
     def read(self) -> Reading:
         """The cost of one choice, and of learning from it."""
@@ -127,13 +156,18 @@ def _demand(rng: Random, number: int, *, with_system: bool = False) -> Demand:
     if with_system or number % 4 == 0:
         blocks[:10] = range(10**15, 10**15 + 10)
     return Demand(
-        tokens=_BLOCKS * 64 + 20,
+        tokens=_BLOCKS * _BLOCK_TOKENS + 20,
         output=500,
         tenant="t",
         session=rng.getrandbits(63) + 1,
         prefix=rng.getrandbits(63) + 1,
         blocks=tuple(blocks),
     )
+
+
+def _ids(demand: Demand) -> bytes:
+    """Tokens of a prompt: as different as its blocks are."""
+    return pack_ids([block % 2**32 for block in demand.blocks for _ in range(_BLOCK_TOKENS)])
 
 
 def show(names: list[str], readings: list[Reading], console: Console) -> None:

@@ -181,7 +181,7 @@ def test_depths_are_the_same_however_they_are_asked(data: st.DataObject) -> None
     depths = seen.depths(asked)
     assert depths == seen.depths_of(asked, range(3))
     assert depths == [seen.depths_of(asked, [place])[0] for place in range(3)]
-    growing = [set(places) for _, places in seen.levels(asked, ())]
+    growing = [set(seen.places_in(mask)) for _, mask in seen.levels(asked, ())]
     assert all(small < large for small, large in pairwise(growing))
 
 

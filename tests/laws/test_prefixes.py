@@ -41,7 +41,7 @@ def test_it_is_a_radix_tree(sent: list[tuple[str, int]], text: str, among: set[i
     want = []
     for depth in sorted({seen[bit] for bit in among if seen[bit]}, reverse=True):
         want.append((depth, sum(1 << bit for bit in among if seen[bit] >= depth)))
-    assert list(prefixes.levels(blocks_of(text), mask)) == want
+    assert prefixes.levels(blocks_of(text), mask) == want
     for bit in range(len(NAMES)):
         assert prefixes.depth_of(blocks_of(text), bit) == seen[bit]
 
@@ -148,7 +148,7 @@ def test_a_block_forgotten_in_the_middle_leaves_nobody_out() -> None:
     a, b = prefixes.bits["a"], prefixes.bits["b"]
     prefixes.note((1,), a)
     prefixes.note((7, 8, 3), b)
-    assert list(prefixes.levels((1, 20, 3), 1 << a | 1 << b)) == [(3, 1 << b), (1, 1 << a | 1 << b)]
+    assert prefixes.levels((1, 20, 3), 1 << a | 1 << b) == [(3, 1 << b), (1, 1 << a | 1 << b)]
 
 
 def test_long_blocks_count_for_as_much_as_they_are_long() -> None:

@@ -11,7 +11,7 @@ What an engine has evicted is not known here; the table forgets what was not sen
 target left is given away again once no block can have it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from towplane.routing.demand import EACH
@@ -96,17 +96,18 @@ class Prefixes:
         """Forget the older half."""
         self._blocks.turn()
 
-    def levels(self, blocks: Sequence[int], among: int) -> Iterator[tuple[int, int]]:
+    def levels(self, blocks: Sequence[int], among: int) -> list[tuple[float, int]]:
         """Leading blocks and who of `among` has that many: deepest first, each time somebody more
         has them, ending with those that have one."""
+        levels: list[tuple[float, int]] = []
         high, known = len(blocks), 0
         if not high:
-            return
+            return levels
         young, old = self._blocks.young, self._blocks.old
         block = blocks[0]
         first = (young.get(block, 0) | old.get(block, 0)) & among
         if not first:
-            return  # who has not the first has none
+            return levels  # who has not the first has none
         for _ in range(_MOST_LEVELS):
             # A block in the middle may be forgotten before one behind it: who has more has less.
             everyone = found = first | known
@@ -123,10 +124,11 @@ class Prefixes:
                 else:
                     high = middle - 1
                     step *= 2
-            yield low, found
+            levels.append((low, found))
             if found == everyone or low == 1:
-                return  # all who have the first
+                break  # all who have the first
             high, known = low - 1, found
+        return levels
 
     def depth_of(self, blocks: Sequence[int], bit: int) -> int:
         """How many leading blocks this one has."""

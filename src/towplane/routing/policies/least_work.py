@@ -97,7 +97,7 @@ class LeastWork:
         waits, paces, seen = self._waits, self._paces, self._seen
         least = first_lowest(waits, barred, turn)
         found, deepest, work = least, 0.0, waits[least] + _dear(demand.tokens) * paces[least]
-        for depth, mask in seen.masks(demand, barred):
+        for depth, mask in seen.levels(demand, barred):
             rest = _dear(seen.left(demand, depth))
             if self._roster.is_even and waits[least] + rest * paces[least] >= work:
                 break  # whoever has seen less cannot be better

@@ -47,7 +47,7 @@ class PrefixPolicy:
             None if at in barred else self._seen.share(demand, depth)
             for at, depth in enumerate(depths)
         )
-        said = f"{why}; {self._roster.in_flight[place]} in flight"
+        said = f"{why or self._seen.say(place, demand)}; {self._roster.in_flight[place]} in flight"
         return Choice(place, said, scores)
 
     def began(self, place: int, demand: Demand, now: float) -> int:
@@ -60,14 +60,14 @@ class PrefixPolicy:
         self._seen.adopt(old._seen)
 
     def _find(self, demand: Demand, barred: Collection[int], turn: int) -> tuple[int, str]:
+        """The place, and why; empty: it matches best."""
         barred = but_parked(self._roster, barred)
-        loads, spec = self._loads, self._spec
+        loads, spec, seen = self._loads, self._spec, self._seen
         least, most = extent(loads, barred)
         if most - least > spec.imbalance and most > spec.ratio * least:
             return lowest(loads, barred, turn), "the queues are uneven: the shortest"
-        for depth, places in self._seen.levels(demand, barred):
-            if self._seen.share(demand, depth) < spec.threshold:
-                break
-            found = places[lowest([loads[place] for place in places], (), turn)]
-            return found, self._seen.say(found, demand)
+        levels = seen.levels(demand, barred)
+        if levels and seen.share(demand, levels[0][0]) >= spec.threshold:
+            places = seen.places_in(levels[0][1])
+            return places[lowest([loads[place] for place in places], (), turn)], ""
         return lowest(loads, barred, turn), "nobody has seen it"

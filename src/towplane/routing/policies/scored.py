@@ -19,8 +19,7 @@ as that has more than 1.5 × (mean + 1) under way. So a hot prefix spreads.
 Scored is a shortlist: four of those that have seen the most of the prompt, the one with the least
 under way (of more than 256: among 256 of them, others each turn), two by chance (which find what
 the others overlook, and spread the errors of old news), and some that run the adapter; of up to
-eight, all. Who is on it by chance and has seen less than the four is taken to have seen nothing.
-The law: the pick is the best of the shortlist.
+eight, all. The law: the pick is the best of the shortlist.
 
 When: engines that tell of themselves, long shared prefixes, adapters. When not: a handful of equal
 targets (`least-in-flight`), or several gateways that must agree without talking (`chwbl`).
@@ -33,7 +32,7 @@ from typing import ClassVar, Final
 from towplane.routing.demand import Demand, Want
 from towplane.routing.load import Load
 from towplane.routing.policies.policy import Choice, Policy
-from towplane.routing.policies.scan import LAST, but_parked, lowest, nth_left
+from towplane.routing.policies.scan import LAST, but_parked, first_lowest, lowest, nth_left
 from towplane.routing.policies.seen import SeenPrompts
 from towplane.routing.roster import Roster
 from towplane.routing.signals import Signals
@@ -188,31 +187,36 @@ class Scored:
             places = [place for place in range(len(roster)) if place not in barred]
             return places, seen.depths_of(demand, places)
         found: dict[int, float] = {}
-        levels: list[tuple[float, int]] = []
-        if demand.blocks or demand.cached is not None:
-            for depth, mask in seen.masks(demand, barred):
-                levels.append((depth, mask))
-                for place in self._least_busy(seen.places_in(mask), turn, _HOLDERS - len(found)):
-                    found.setdefault(place, depth)
-                if len(found) >= _HOLDERS:
-                    break
+        levels = seen.levels(demand, barred)
+        for depth, mask in levels:
+            for place in self._least_busy(seen.places_in(mask), turn, _HOLDERS - len(found)):
+                found.setdefault(place, depth)
+            if len(found) >= _HOLDERS:
+                break
         odd = turn * _STRIDE
         others = [self._idlest(odd, barred, turn)]
         others += [nth_left((odd + n * count // _ODD) % count, barred) for n in range(_ODD)]
         if demand.adapter:
             others += self._runners(demand.adapter, barred)
         for place in others:
-            if place not in found:
-                found[place] = next((n for n, mask in levels if seen.has(mask, place)), 0.0)
+            if place in found:
+                continue
+            found[place] = 0.0
+            for depth, mask in levels:
+                if seen.has(mask, place):
+                    found[place] = depth
+                    break
         return [*found], [*found.values()]
 
     def _idlest(self, odd: int, barred: Collection[int], turn: int) -> int:
-        """The one with the least under way, of a window that moves from turn to turn."""
+        """The one with the least under way; of many, of a window that moves from turn to turn."""
         busy = self._busy
+        if len(busy) <= _WINDOW:
+            return first_lowest(busy, barred, turn)
         start = odd % len(busy)
         window = busy[start : start + _WINDOW]
         if len(window) < _WINDOW:
-            window += busy[: min(start, _WINDOW - len(window))]
+            window += busy[: _WINDOW - len(window)]
         place = (start + window.index(min(window))) % len(busy)
         return lowest(busy, barred, turn) if place in barred else place
 

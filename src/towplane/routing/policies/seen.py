@@ -10,11 +10,9 @@ depth is worth is asked for (`share`, `left`).
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from heapq import merge
+from collections.abc import Collection, Sequence
 from itertools import compress
 from math import inf
-from operator import itemgetter
 from typing import Final
 
 from towplane.routing.demand import Demand
@@ -64,18 +62,12 @@ class SeenPrompts:
         self._prefixes.adopt(old._prefixes, self._roster.names)
         self._seat()
 
-    def levels(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[float, list[int]]]:
-        """How many leading blocks somebody has, and who: the most first, each time more of them."""
-        for depth, mask in self.masks(demand, barred):
-            yield depth, self.places_in(mask)
-
-    def masks(self, demand: Demand, barred: Collection[int]) -> Iterator[tuple[float, int]]:
-        """The same, as numbers whose bits `has` and `places_in` understand."""
+    def levels(self, demand: Demand, barred: Collection[int]) -> list[tuple[float, int]]:
+        """How many leading blocks somebody has, and who, as a number whose bits `has` and
+        `places_in` understand: the most first, each time more of them."""
         among = self._all
         for place in barred:
             among &= ~self._masks[place]
-        if demand.cached is None:
-            return self._prefixes.levels(demand.blocks, among)
         return self._levels(demand, among)
 
     def has(self, mask: int, place: int) -> bool:
@@ -147,8 +139,8 @@ class SeenPrompts:
     def depths(self, demand: Demand) -> list[float]:
         """How many leading blocks each has."""
         depths = [0.0] * len(self._roster)
-        for depth, places in self.levels(demand, ()):
-            for place in places:
+        for depth, mask in self.levels(demand, ()):
+            for place in self.places_in(mask):
                 depths[place] = depths[place] or depth
         return depths
 
@@ -165,7 +157,7 @@ class SeenPrompts:
                     depths[one] = depth
         return [depths[mask] for mask in masks]
 
-    def _levels(self, demand: Demand, among: int) -> Iterator[tuple[float, int]]:
+    def _levels(self, demand: Demand, among: int) -> list[tuple[float, int]]:
         cached = demand.cached
         if cached is None:
             return self._prefixes.levels(demand.blocks, among)
@@ -179,8 +171,10 @@ class SeenPrompts:
             if tokens > cached.looked - _LAST:  # it has all that was looked at, and perhaps more
                 known &= ~self._translate(mask, cached.seating)
         if cached.at < self._turned_at + 2 * _LATELY_S:
-            told = list(_merge(told, self._lately.levels(demand.blocks, among & known)))
-        return _merge(told, self._prefixes.levels(demand.blocks, among & ~known))
+            told += self._lately.levels(demand.blocks, among & known)
+        if among & ~known:
+            told += self._prefixes.levels(demand.blocks, among & ~known)
+        return _in_order(told)
 
     def _note_lately(self, blocks: tuple[int, ...], place: int, now: float) -> None:
         lately, since = self._lately, now - self._turned_at
@@ -246,12 +240,14 @@ def _reach(demand: Demand, depth: float) -> float:
     return end
 
 
-def _merge(
-    told: Iterable[tuple[float, int]], seen: Iterator[tuple[float, int]]
-) -> Iterator[tuple[float, int]]:
-    """Two ways to know, the deepest first, each time with somebody more."""
+def _in_order(told: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """What is known in several ways, the deepest first, each time with somebody more."""
+    if len(told) > 1:
+        told.sort(reverse=True)
+    levels: list[tuple[float, int]] = []
     found = 0
-    for depth, mask in merge(told, seen, key=itemgetter(0), reverse=True):
+    for depth, mask in told:
         if mask & ~found:
             found |= mask
-            yield depth, found
+            levels.append((depth, found))
+    return levels
