@@ -37,7 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from talking import WEIGHTS, Heard, Message, ask, make_words
-from towplane.routing.keys import prefix_key
+from towplane.routing.keys import prefix_key, prompt_salt
 from towplane.routing.spec import RouteSpec, TargetSpec
 from towplane.simulation.arrival import Arrival
 from towplane.simulation.calibration import Answer, fit_answers
@@ -252,7 +252,8 @@ async def _talk(cell: Cell, client: httpx.AsyncClient, user: int) -> list[tuple[
             if not found:
                 pause_s = user * STAGGER_S
             messages.append({"role": "user", "content": make_words(words, count)})
-            key = prefix_key(TENANT, "", messages[0]["content"].encode()[:OPENING])
+            opening = messages[0]["content"].encode()[:OPENING]
+            key = prefix_key(prompt_salt(TENANT, ""), opening)
             await asyncio.sleep(pause_s)
             # Not the model but the load says how long an answer is.
             heard = await ask(client, cell.policy, messages, tokens, ignore_eos=True)

@@ -12,7 +12,7 @@ from towplane.gateway.demand import make_demand
 from towplane.gateway.receive import PATHS, receive
 from towplane.providers.prompt import read_prompt
 from towplane.routing.demand import Demand, Want
-from towplane.routing.keys import ENDS, block_keys
+from towplane.routing.keys import ENDS, block_keys, prompt_salt
 from towplane.routing.spec import Affinity, Hashing, Prefix, RouteSpec
 from towplane.testing.fleet import Fleet, route, target
 from towplane.testing.wire import post
@@ -107,7 +107,8 @@ def test_blocks_are_equal_as_far_as_the_prompts_are(
 def test_long_prompts_are_equal_up_to_the_ends_that_all_know(
     shared: int, one: int, other: int
 ) -> None:
-    keys = [block_keys("acme", "", b"a" * shared + rest, 1) for rest in (b"b" * one, b"c" * other)]
+    salt, begin = prompt_salt("acme", ""), b"a" * shared
+    keys = [block_keys(salt, begin + rest, 1) for rest in (b"b" * one, b"c" * other)]
     equal = sum(a == b for a, b in zip(*keys, strict=False))
     assert equal == sum(end <= shared for end in ENDS)
     for found, size in zip(keys, (shared + one, shared + other), strict=True):

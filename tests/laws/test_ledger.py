@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from towplane.parts.errors import Conflict, Unsupported
 from towplane.parts.storage import Database
 from towplane.parts.usage import Detail
+from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.events import Event, Opened, Progress, Settled
 from towplane.tenants.journal import JournalWriter
 from towplane.tenants.journal.layout import segment_name, segment_numbers
 from towplane.tenants.ledger import Ledger, Only, Recovered
 from towplane.tenants.ledger.schema import DETAILS, HEAD, open_schema
 from towplane.tenants.migrations.run import configure, upgrade
-from towplane.tenants.prices import cost_nanousd
 from towplane.tenants.windows import Account
 from towplane.testing.events import NOON, opened, settled
 

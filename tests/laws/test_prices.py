@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towplane.parts.usage import Detail, ServiceClass, Usage
+from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.prices import (
     Price,
     Rates,
     Sheet,
     Step,
-    cost_nanousd,
     cost_of,
     dearest,
     is_plain,

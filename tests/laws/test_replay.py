@@ -17,7 +17,7 @@ from towplane.cli.main import run
 from towplane.parts.ids import PREFIX_CHARS
 from towplane.parts.storage import Database
 from towplane.routing.demand import Demand
-from towplane.routing.keys import ENDS, block_keys
+from towplane.routing.keys import ENDS, block_keys, prompt_salt
 from towplane.routing.marks import MARK_BYTES, Marker, split_marks
 from towplane.routing.spec import Prefix
 from towplane.simulation.arrival import Arrival
@@ -89,7 +89,7 @@ def books() -> Iterator[Books]:
 def test_prompts_have_as_many_marks_in_common_as_depths(
     shared: bytes, one: bytes, two: bytes, size: int
 ) -> None:
-    keys = [block_keys("acme", "", shared + rest, size) for rest in (one, two)]
+    keys = [block_keys(prompt_salt("acme", ""), shared + rest, size) for rest in (one, two)]
     marker = Marker(PEPPER)
     marks = [split_marks(marker.of(Demand(blocks=each)).marks) for each in keys]
     common = alike(*keys)
@@ -106,7 +106,7 @@ def test_marks_are_few() -> None:
 
 def test_without_the_pepper_a_guess_cannot_be_tried() -> None:
     """Short prompts could be guessed; whoever has only the ledger finds none of them there."""
-    guess = block_keys("acme", "", b"yes" * 100, 256)
+    guess = block_keys(prompt_salt("acme", ""), b"yes" * 100, 256)
     demand = Demand(blocks=guess, prefix=guess[0], session=guess[0])
     kept = Marker(PEPPER).of(demand)
     assert Marker(PEPPER).of(demand).marks == kept.marks

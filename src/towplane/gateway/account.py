@@ -22,8 +22,8 @@ from towplane.parts.errors import (
     Unavailable,
 )
 from towplane.parts.usage import Detail, Usage
+from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.events import Outcome, Settled, UsageKind
-from towplane.tenants.prices import cost_nanousd
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from towplane.parts.errors import NotAllowed, OverBudget, PlaneError, Saturated
+from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.leases import RATES, REQUESTS, TOKENS, Share
 from towplane.tenants.measures import MEASURES, MONEY, limits_of
-from towplane.tenants.prices import cost_nanousd
 from towplane.tenants.spec import Budget, Limits
 from towplane.tenants.windows import next_window_s, windows_at
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Phase = Literal["connect", "first_token", "between_tokens", "total"]
 
-_PASSED_ON = frozenset((b"traceparent", b"tracestate", b"openai-beta"))
+_PASSED_ON: Final = (b"openai-beta", b"traceparent", b"tracestate")
 """Headers of the client that the target gets to see."""
 _OF_CLIENTS = ("first", "fallback")
 """Causes of a first attempt that a client asked for."""
@@ -137,7 +137,7 @@ class Attempt:
         if target.breaker.state != "closed":
             target.breaker.started()
             target.load.suspect()
-        self.deadline = self.started_at + x.route.info.spec.timeouts.connect_s
+        self.deadline = self.started_at + x.route.connect_s
         if self.decision.cause == "reconnect":
             self._cancel_dial = target.pool.dial(self)
         else:
@@ -187,11 +187,10 @@ class Attempt:
         hall, body = x.hall, rendered.body
         head = target.head_for(rendered, self.credential, hall.wall)
         own = f"x-towplane-request-id: {self.id}\r\ncontent-length: {len(body)}\r\n".encode()
-        if _PASSED_ON.isdisjoint(fields):
-            head = b"%b%b\r\n" % (head, own)
-        else:
-            passed = (b"%b: %b\r\n" % (n, fields[n]) for n in sorted(_PASSED_ON) if n in fields)
-            head = b"%b%b%b\r\n" % (head, own, b"".join(passed))
+        for name in _PASSED_ON:
+            if name in fields:
+                own += b"%b: %b\r\n" % (name, fields[name])
+        head = b"%b%b\r\n" % (head, own)
         self.connection = connection
         self._cancel_dial = None
         connection.send(self, head, body)
@@ -201,7 +200,7 @@ class Attempt:
             hall.counters.overhead.observe(now - x.request.received_at)
         assert x.route is not None
         self.phase = "first_token"
-        self.deadline = now + x.route.info.spec.timeouts.first_token_s if x.ask.stream else math.inf
+        self.deadline = now + x.route.first_token_s if x.ask.stream else math.inf
         if x.connection.paused:
             self.hold(slow=True)
 
@@ -301,9 +300,9 @@ class Attempt:
     def _expect_token(self, now: float) -> None:
         if not self.x.ask.stream or self.x.route is None:
             return
-        timeouts = self.x.route.info.spec.timeouts
+        route = self.x.route
         is_first = self.phase == "first_token"
-        self.deadline = now + (timeouts.first_token_s if is_first else timeouts.between_tokens_s)
+        self.deadline = now + (route.first_token_s if is_first else route.between_tokens_s)
 
     def _end(self, error: Upstream | None) -> None:
         if self.is_over:

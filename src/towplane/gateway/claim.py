@@ -9,8 +9,8 @@ target that may not be asked is left alone for as long as that lasts, and anothe
 from typing import TYPE_CHECKING, Final
 
 from towplane.gateway.admit import Denied, Short
+from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.leases import MONEY, RUNS, TOKENS, Share
-from towplane.tenants.prices import cost_nanousd
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt

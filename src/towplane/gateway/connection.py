@@ -38,6 +38,8 @@ _ONCE = frozenset(
      b"transfer-encoding")
 )  # fmt: skip
 
+_USUAL: Final = b" HTTP/1.1\r"
+"""How the first line of nearly every request ends."""
 _QUEUE: Final = 8
 """Pipelined requests that may wait on one connection before reading pauses."""
 _SMALL_BODY: Final = 64 * 1024
@@ -54,9 +56,9 @@ class Connection:
     """The server's side of one client connection: an `asyncio.Protocol` by its methods."""
 
     __slots__ = ("_body_bytes", "_counts_bytes", "_flaw", "_hall", "_head_bytes", "_in_head",
-                 "_judges_headers", "_known", "_other_headers", "_parser", "_pieces", "_queue",
-                 "_request", "_unwritten", "_wire_bytes", "closing", "deadline", "exchange",
-                 "on_body", "paused", "transport", "waits_for")  # fmt: skip
+                 "_is_usual", "_judges_headers", "_known", "_other_headers", "_parser", "_pieces",
+                 "_queue", "_request", "_unwritten", "_wire_bytes", "closing", "deadline",
+                 "exchange", "on_body", "paused", "transport", "waits_for")  # fmt: skip
 
     transport: Outgoing
 
@@ -69,6 +71,8 @@ class Connection:
         self._known: tuple[KeyRing, bytes, KeyRecord] | None = None
         """The ring in which it was found, the header that was sent, and whose key it is."""
         self._in_head = True
+        self._is_usual = False
+        """Whether the head that comes is known to be one of HTTP/1.1."""
         self._counts_bytes = False
         self._judges_headers = False
         """A header is counted by its bytes, or is a trailer, before anything else."""
@@ -120,6 +124,9 @@ class Connection:
         ):
             self._counts_bytes = self._judges_headers = True
             self._head_bytes = self._wire_bytes - len(self._request.url) if self._in_head else 0
+        if self._in_head and not self._request.url:  # its first line ends with the first line feed
+            end = data.find(b"\n")
+            self._is_usual = end > len(_USUAL) and data.startswith(_USUAL, end - len(_USUAL))
         try:
             self._parser.feed_data(data)
             if len(queue) == waiting:  # nothing came to its end: the limits decide
@@ -188,7 +195,9 @@ class Connection:
         self._in_head = False
         self._judges_headers = True
         request.method = parser.get_method()
-        request.version = parser.get_http_version()
+        # Asked, the parser makes up a text for it: that costs as much as all headers together.
+        request.version = "1.1" if self._is_usual else parser.get_http_version()
+        self._is_usual = False
         request.keep_alive = parser.should_keep_alive()
         self._other_headers += len(fields)  # and all others with them: what counts from here on
         if self._other_headers > limits.headers:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from towplane.providers.ask import Ask
 from towplane.providers.prompt import read_prompt, read_session
 from towplane.routing.demand import Demand, Want
-from towplane.routing.keys import ENDS, block_keys, draw_key, prefix_key, session_key
+from towplane.routing.keys import ENDS, block_keys, draw_key, prefix_key, prompt_salt, session_key
 from towplane.routing.kv_index import Cached
 from towplane.routing.spec import RouteSpec
 
@@ -55,13 +55,14 @@ class Reading:
         stretches = 0.0
         if self._prefix or self._blocks:
             prompt = read_prompt(ask)
+            salt = prompt_salt(tenant, self._adapter)
             if self._prefix:
                 count = self._characters
                 begin = prompt.opening(count) if self._is_opening else prompt.start(count)
-                prefix = prefix_key(tenant, self._adapter, begin)
+                prefix = prefix_key(salt, begin)
             if self._blocks:
                 whole = prompt.whole()
-                blocks = block_keys(tenant, self._adapter, whole, self._block)
+                blocks = block_keys(salt, whole, self._block)
                 stretches = len(whole) / self._block
         if self._session:
             session = self._session_of(ask, tenant, headers)

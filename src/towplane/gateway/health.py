@@ -163,9 +163,8 @@ class Health:
                 if relay is not None and relay.last_at:
                     token_at[name] = max(relay.last_at, token_at.get(name, 0.0))
                 if math.isfinite(attempt.deadline) and x.route is not None:
-                    timeouts = x.route.info.spec.timeouts
                     is_first = attempt.phase == "first_token"
-                    limit_s = timeouts.first_token_s if is_first else timeouts.between_tokens_s
+                    limit_s = x.route.first_token_s if is_first else x.route.between_tokens_s
                     waiting.setdefault(name, []).append((attempt, attempt.deadline - limit_s))
         return waiting, token_at
 

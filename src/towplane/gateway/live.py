@@ -384,9 +384,10 @@ class ProviderState:
 class RouteState:
     """One route as this worker sees it."""
 
-    __slots__ = ("chooser", "closed", "counters", "dearest", "groups", "has_slo", "hedging",
-                 "info", "keeps_marks", "mirror", "pace", "reading", "retries", "scoring",
-                 "spill", "waiting")  # fmt: skip
+    __slots__ = ("between_tokens_s", "chooser", "closed", "connect_s", "counters", "dearest",
+                 "first_token_s", "groups", "has_slo", "hedging", "info", "keeps_marks", "mirror",
+                 "pace", "reading", "retries", "scoring", "spill", "total_s",
+                 "waiting")  # fmt: skip
 
     def __init__(self, info: RouteInfo, targets: dict[str, TargetState], edges: Edges) -> None:
         self.retries = RetryBudget(info.spec.retries)
@@ -424,6 +425,10 @@ class RouteState:
             self.scoring = Scoring(complexity, info.scorer, self.scoring)
         self.info = info
         self.has_slo = info.spec.slo != Slo()
+        timeouts = info.spec.timeouts  # looked up once: an attempt needs three of them
+        self.connect_s, self.total_s = timeouts.connect_s, timeouts.total_s
+        self.first_token_s = timeouts.first_token_s
+        self.between_tokens_s = timeouts.between_tokens_s
         self.groups = [[targets[place.target] for place in group] for group in info.groups]
         """The targets by group and place, as in the chooser's rosters."""
         self.spill = make_spill(info, self.groups[0] if self.groups else [], self.spill)

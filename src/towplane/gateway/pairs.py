@@ -75,7 +75,7 @@ class _Watched:
         self.x = x
         self.attempt = attempt
         self.listener = Listener(attempt)
-        attempt.call = msgspec.structs.replace(attempt.call, reader=self.listener)
+        attempt.call.reader = self.listener
 
 
 class Listener(Reader):

@@ -74,7 +74,7 @@ class Probe(Exchange):
         self.caller = _CALLER
         self.route = route
         self.output_limit = 1
-        self.ends_at = self.begun_at + route.info.spec.timeouts.total_s
+        self.ends_at = self.begun_at + route.total_s
 
     def begin(self) -> None:
         """Ask."""

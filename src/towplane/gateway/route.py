@@ -74,7 +74,7 @@ def resolve(x: Exchange) -> None:
             reason="model-not-allowed",
         )
     x.route = route
-    x.ends_at = x.request.received_at + route.info.spec.timeouts.total_s
+    x.ends_at = x.request.received_at + route.total_s
     if _TIMEOUT in x.request.fields:
         x.ends_at = min(x.ends_at, x.request.received_at + _patience_of(x))
 

@@ -49,7 +49,7 @@ class Shadow(Exchange):
         self.caller = mirror.caller
         self.route = mirror.route
         self.ask = rewritten(of.ask, mirror.spec.rewrite)
-        self.ends_at = self.begun_at + mirror.route.info.spec.timeouts.total_s
+        self.ends_at = self.begun_at + mirror.route.total_s
 
     def begin(self) -> None:
         """Walk until it waits or ends; unlike a client's request it is waited for by nobody."""

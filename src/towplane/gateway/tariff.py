@@ -13,7 +13,8 @@ import msgspec
 from towplane.gateway.messages import PricedFrom
 from towplane.parts.usage import Detail, Usage
 from towplane.providers.ask import Ask
-from towplane.tenants.prices import Sheet, cost_nanousd, cost_of, dearest, plain_sheet, price_for
+from towplane.tenants.cost import cost_nanousd
+from towplane.tenants.prices import Sheet, cost_of, dearest, plain_sheet, price_for
 
 if TYPE_CHECKING:
     from towplane.gateway.live import TargetState
@@ -27,16 +28,27 @@ _ESTIMATE_MAY_BE_OFF = 2
 _FREE = (0, 0, 0)
 
 
-class DatedPrice(msgspec.Struct, frozen=True):
+class DatedPrice:
     """A price, None for an unknown one, and the wall clock from and until which it holds."""
 
-    price: tuple[int, int, int] | None
-    since: float
-    until: float
-    sheet: Sheet | None = None
-    """None: the three numbers say all there is."""
-    plain_to: float = math.inf
-    """The longest input for which the three numbers say what an attempt without detail costs."""
+    __slots__ = ("plain_to", "price", "sheet", "since", "until")
+
+    def __init__(
+        self,
+        price: tuple[int, int, int] | None,
+        since: float,
+        until: float,
+        sheet: Sheet | None = None,
+        plain_to: float = math.inf,
+    ) -> None:
+        self.price = price
+        self.since = since
+        self.until = until
+        self.sheet = sheet
+        """None: the three numbers say all there is."""
+        self.plain_to = plain_to
+        """The longest input for which the three numbers say what an attempt without detail
+        costs."""
 
     def for_input(self, tokens: int) -> tuple[int, int, int] | None:
         """The three numbers for an input of this length."""
@@ -98,7 +110,8 @@ def find_price(prices: Sequence[PricedFrom], wall: float) -> DatedPrice:
     dated = DatedPrice(None, -math.inf, math.inf)
     for entry in prices:
         if entry.since > wall:
-            return msgspec.structs.replace(dated, until=entry.since)
+            dated.until = entry.since
+            break
         plain_to = math.inf
         if entry.sheet is not None:
             is_free = entry.price is None or entry.sheet.is_provisioned

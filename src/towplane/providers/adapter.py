@@ -15,6 +15,7 @@ import msgspec
 from towplane.parts.errors import BadRequest, PlaneError, Upstream
 from towplane.parts.usage import Usage
 from towplane.providers.ask import Ask, OperationName
+from towplane.providers.call import Call, Rendered
 from towplane.providers.conversation.answer import Event
 from towplane.providers.conversation.request import Conversation
 from towplane.providers.reader import Reader
@@ -65,16 +66,6 @@ class Credential(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Credential({self.name})"
-
-
-class Rendered(msgspec.Struct, frozen=True):
-    """What goes up."""
-
-    path: str
-    """The request target, query included; without the place's `path` before it."""
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    """Besides content-type: application/json."""
 
 
 class Losses:
@@ -138,18 +129,6 @@ class Writer(ABC):
     @abstractmethod
     def whole(self, events: Iterable[Event]) -> bytes:
         """The body of an answer in one piece."""
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One request to a target and the reader of its answer."""
-
-    rendered: Rendered
-    reader: Reader
-    is_native: bool
-    """The target speaks the client's dialect: its headers and error bodies are passed on."""
-    content_type: bytes = b""
-    """Of the client's answer where it is not the target's own: `text/event-stream` or JSON."""
-    dropped: tuple[str, ...] = ()
 
 
 class Embeddings(msgspec.Struct):

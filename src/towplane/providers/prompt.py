@@ -118,8 +118,13 @@ def read_prompt(ask: Ask) -> Prompt:
 def read_session(fields: dict[str, msgspec.Raw]) -> str:
     """What in a body ties it to other requests; empty: nothing does. The kind of the tie stands
     before it, so that a user is not taken for a cache key of the same name."""
-    if _TIES.isdisjoint(fields):
-        return ""
+    for name in fields:
+        if name in _TIES:
+            return _read_tie(fields)
+    return ""
+
+
+def _read_tie(fields: dict[str, msgspec.Raw]) -> str:
     for read in (_read_conversation, _read_field, _read_user_id, _read_previous):
         try:
             found = read(fields)

@@ -18,7 +18,7 @@ from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
-__all__ = ["ENDS", "block_keys", "draw_key", "prefix_key", "session_key"]
+__all__ = ["ENDS", "block_keys", "draw_key", "prefix_key", "prompt_salt", "session_key"]
 
 _REACH: Final = 512
 """Stretches of a prompt that are looked at: some 32,000 tokens at 256 bytes each. Prompts that are
@@ -48,17 +48,22 @@ def session_key(tenant: str, said: bytes) -> int:
     return xxh3_64_intdigest(said, _salt("session", tenant, "")) or 1
 
 
-def prefix_key(tenant: str, adapter: str, opening: bytes) -> int:
+def prompt_salt(tenant: str, adapter: str) -> int:
+    """What keys of this tenant's prompts begin with."""
+    return _salt("prompt", tenant, adapter)
+
+
+def prefix_key(salt: int, opening: bytes) -> int:
     """Of how a prompt begins; 0: it is empty."""
-    return (xxh3_64_intdigest(opening, _salt("prompt", tenant, adapter)) or 1) if opening else 0
+    return (xxh3_64_intdigest(opening, salt) or 1) if opening else 0
 
 
-def block_keys(tenant: str, adapter: str, prompt: bytes, size: int) -> tuple[int, ...]:
+def block_keys(salt: int, prompt: bytes, size: int) -> tuple[int, ...]:
     """Of each whole block of a prompt together with all before it; what is left over at the end is
     not looked at, as engines keep whole blocks only."""
     stretches = len(prompt) // size
     count = stretches if stretches <= _SHARE else bisect_right(ENDS, stretches)
-    key = _salt("prompt", tenant, adapter)
+    key = salt
     keys = []
     if count <= _HANDFUL:
         for at in range(count):

@@ -61,8 +61,8 @@ class Marker:
         return Marks(
             int(demand.stretches),
             b"".join([self._mark(hashed) for hashed in demand.blocks]),
-            int.from_bytes(self._mark(demand.prefix), "big") if demand.prefix else 0,
-            int.from_bytes(self._mark(demand.session), "big") if demand.session else 0,
+            _number(self._mark(demand.prefix)) if demand.prefix else 0,
+            _number(self._mark(demand.session)) if demand.session else 0,
         )
 
     def _mark(self, hashed: int) -> bytes:
@@ -84,4 +84,8 @@ def split_marks(marks: bytes) -> Sequence[tuple[int, int]]:
 
 def _numbers(marks: bytes) -> Iterator[int]:
     for at in range(0, len(marks) - MARK_BYTES + 1, MARK_BYTES):
-        yield int.from_bytes(marks[at : at + MARK_BYTES])
+        yield _number(marks[at : at + MARK_BYTES])
+
+
+def _number(mark: bytes) -> int:
+    return mark[0] << 24 | mark[1] << 16 | mark[2] << 8 | mark[3]

@@ -2,7 +2,7 @@
 
 Pure. Knows no model, no document and no price book. A sheet has rates by service class and, where
 the price of a whole request changes with the length of its input, by length. Most attempts need
-three numbers of it (`Price`), and `cost_nanousd` is all they pay for.
+three numbers of it (`Price`), and `tenants.cost` is all they pay for.
 
 The laws: a cost is exact integer arithmetic in whole nano-dollars, rounded once, and never below
 0; what was used and has no price makes the cost None and never 0; capacity that is paid for by the
@@ -22,7 +22,6 @@ __all__ = [
     "Rates",
     "Sheet",
     "Step",
-    "cost_nanousd",
     "cost_of",
     "dearest",
     "is_plain",
@@ -158,19 +157,6 @@ def dearest(sheet: Sheet, input_tokens: int, *, any_class: bool) -> Price | None
     if not inputs:
         return None
     return Price(max(inputs), max(inputs), max(outputs, default=0))
-
-
-def cost_nanousd(
-    price: tuple[int, int, int], input_tokens: int, cached_input: int, output: int
-) -> int:
-    """Cost of one attempt, half a nano-dollar rounded up; `cached_input` is inside the input."""
-    per_input, per_cached, per_output = price
-    if cached_input > input_tokens:  # an upstream's mistake must not make a negative cost
-        cached_input = input_tokens
-    exact = (
-        (input_tokens - cached_input) * per_input + cached_input * per_cached + output * per_output
-    )
-    return (exact + _MTOK // 2) // _MTOK
 
 
 def cost_of(sheet: Sheet, usage: Usage) -> int | None:

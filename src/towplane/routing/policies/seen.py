@@ -99,7 +99,7 @@ class SeenPrompts:
             (depth,) = self.depths_of(demand, (place,))
             self._note_lately(blocks, place, demand.cached.at)
         self._prefixes.note(blocks, bit, demand.ends)
-        return round(self.left(demand, depth))
+        return int(self.left(demand, depth) + 0.5)
 
     def say(self, place: int, demand: Demand) -> str:
         """In words, how much of the prompt it has seen, and who says so."""

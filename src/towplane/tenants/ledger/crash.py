@@ -6,8 +6,8 @@ progress, so that settling it needs neither the document nor the worker that die
 
 from collections.abc import Iterable
 
+from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.events import Opened, Settled
-from towplane.tenants.prices import cost_nanousd
 
 __all__ = ["request_of", "settle_crashed"]
 
