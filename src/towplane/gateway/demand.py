@@ -26,7 +26,7 @@ class Reading:
     """How requests of one route are read: what its spec and its policy say, looked up once."""
 
     __slots__ = ("_adapter", "_block", "_blocks", "_characters", "_draw", "_header", "_is_opening",
-                 "_prefix", "_session", "cached", "score")  # fmt: skip
+                 "_prefix", "_salts", "_session", "cached", "score")  # fmt: skip
 
     def __init__(self, spec: RouteSpec, wants: frozenset[Want]) -> None:
         self.score = "score" in wants
@@ -38,6 +38,8 @@ class Reading:
         self._is_opening, self._characters = spec.hashing.of == "user", spec.hashing.characters
         self._block = spec.prefix.block
         self._header = spec.affinity.header.lower().encode()
+        self._salts: dict[str, int] = {}
+        """By tenant; there are as many as have asked."""
 
     def demand(
         self,
@@ -55,7 +57,9 @@ class Reading:
         stretches = 0.0
         if self._prefix or self._blocks:
             prompt = read_prompt(ask)
-            salt = prompt_salt(tenant, self._adapter)
+            salt = self._salts.get(tenant)
+            if salt is None:
+                salt = self._salts[tenant] = prompt_salt(tenant, self._adapter)
             if self._prefix:
                 count = self._characters
                 begin = prompt.opening(count) if self._is_opening else prompt.start(count)

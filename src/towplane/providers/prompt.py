@@ -22,10 +22,11 @@ from towplane.providers.ask import Ask, OperationName
 from towplane.providers.turns import (
     CONTENT,
     CONVERSATION,
+    ITEMS_OR_TEXT,
     METADATA,
     TEXTS,
     TURNS,
-    TURNS_OR_TEXT,
+    Item,
     Part,
     Turn,
 )
@@ -161,11 +162,11 @@ def _read_responses(fields: dict[str, msgspec.Raw]) -> Prompt:
     instructions = fields.get("instructions")
     if instructions is not None:
         prompt.add("system", _canonical(instructions))
-    given = TURNS_OR_TEXT.decode(fields["input"])
+    given = ITEMS_OR_TEXT.decode(fields["input"])
     if isinstance(given, str):
         prompt.add("user", given.encode())
         return prompt
-    _add_turns(prompt, given)
+    _add_items(prompt, given)
     return prompt
 
 
@@ -224,23 +225,30 @@ def _add_turns(prompt: Prompt, turns: Iterable[Turn]) -> None:
     for turn in turns:
         content = turn.content
         text = content.encode() if isinstance(content, str) else _content_bytes(content)
-        if (turn.type or turn.tool_calls or turn.tool_call_id or turn.name
-                or turn.reasoning_content):  # fmt: skip
+        if turn.tool_calls or turn.tool_call_id or turn.name or turn.reasoning_content:
             text += _more(turn)
-        prompt.add(turn.role or turn.type, text)
+        prompt.add(turn.role, text)
+
+
+def _add_items(prompt: Prompt, items: Iterable[Item]) -> None:
+    for item in items:
+        text = _content_bytes(item.content) + _more(item)
+        if item.call_id:
+            text += _PART + item.call_id.encode()
+        for raw in (item.arguments, item.output, item.action, item.summary):
+            if bytes(raw):
+                text += _PART + _canonical(raw)
+        prompt.add(item.role or item.type, text)
 
 
 def _more(turn: Turn) -> bytes:
     """What a turn has besides its role and content."""
     more = b""
-    for said in (turn.name, turn.reasoning_content, turn.tool_call_id, turn.call_id):
+    for said in (turn.name, turn.reasoning_content, turn.tool_call_id):
         if said:
             more += _PART + said.encode()
     if turn.tool_calls:
         more += _PART + b"".join(_digest_part(call, keep="id") for call in turn.tool_calls)
-    for raw in (turn.arguments, turn.output, turn.action, turn.summary):
-        if bytes(raw):
-            more += _PART + _canonical(raw)
     return more
 
 
