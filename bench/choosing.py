@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from passes import machine
+from towplane.routing import chooser
 from towplane.routing.chooser import Chooser
 from towplane.routing.demand import Demand
 from towplane.routing.kv_index import KvIndex, block_keys, pack_ids, root_key
@@ -206,6 +207,7 @@ def write(readings: list[Reading]) -> None:
     found = {
         "at": now.isoformat(timespec="seconds"),
         "machine": machine(os.getloadavg()[0]),
+        "is_compiled": not chooser.__file__.endswith(".py"),
         "aims_us": AIMS_US,
         "readings": readings,
     }
