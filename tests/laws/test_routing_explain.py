@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towplane.gateway.counters import edges_for
-from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.messages import Placed, RouteInfo, TargetInfo
 from towplane.gateway.pool import TargetPool
+from towplane.gateway.route_state import RouteState
+from towplane.gateway.target_state import ProviderState, TargetState
 from towplane.gateway.turn import Turn
 from towplane.routing.breaker import Breaker
 from towplane.routing.demand import NOTHING

@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from towplane.document.plane import Plane
 from towplane.gateway.dial import Dialer
-from towplane.gateway.live import ProviderState, TargetState
 from towplane.gateway.messages import TargetInfo
 from towplane.gateway.pool import TargetPool
 from towplane.gateway.receive import receive
 from towplane.gateway.snapshot import provider_targets
+from towplane.gateway.target_state import ProviderState, TargetState
 from towplane.gateway.turn import Turn
 from towplane.parts.errors import BadRequest, NotFound
 from towplane.providers.adapter import Credential

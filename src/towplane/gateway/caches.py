@@ -23,7 +23,7 @@ from towplane.routing.kv_index import Cached, KvIndex
 from towplane.routing.spec import RouteSpec
 
 if TYPE_CHECKING:
-    from towplane.gateway.live import TargetState
+    from towplane.gateway.target_state import TargetState
 
 __all__ = ["Caches"]
 

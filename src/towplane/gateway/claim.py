@@ -15,8 +15,8 @@ from towplane.tenants.leases import MONEY, RUNS, TOKENS, Share
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.exchange import Exchange
-    from towplane.gateway.live import TargetState
     from towplane.gateway.spill import SpillState
+    from towplane.gateway.target_state import TargetState
 
 __all__ = ["claim", "give_back", "is_denied", "unclaim"]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
     from towplane.gateway.client import Client
     from towplane.gateway.hall import Hall
-    from towplane.gateway.live import RouteState
     from towplane.gateway.request import Request
+    from towplane.gateway.route_state import RouteState
     from towplane.providers.ask import Ask
     from towplane.routing.fair_queue import Waiter
     from towplane.tenants.keys import KeyRecord

@@ -18,7 +18,7 @@ from towplane.routing.explain import explain
 
 if TYPE_CHECKING:
     from towplane.gateway.hall import Hall
-    from towplane.gateway.live import RouteState
+    from towplane.gateway.route_state import RouteState
 
 __all__ = ["answer_question"]
 

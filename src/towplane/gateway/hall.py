@@ -22,7 +22,6 @@ from towplane.gateway.dial import Dialer
 from towplane.gateway.exchange import GRANTED, Exchange
 from towplane.gateway.health import Health
 from towplane.gateway.line import walk
-from towplane.gateway.live import ProviderState, RouteState, TargetState
 from towplane.gateway.lobby import Lobby
 from towplane.gateway.messages import (
     CredentialReport,
@@ -41,6 +40,8 @@ from towplane.gateway.messages import (
 )
 from towplane.gateway.mirror import Mirrors, mirrored_breakers
 from towplane.gateway.pool import TargetPool
+from towplane.gateway.route_state import RouteState
+from towplane.gateway.target_state import ProviderState, TargetState
 from towplane.gateway.turn import Turn
 from towplane.monitoring.catalogue import CATALOGUE
 from towplane.monitoring.series import Sample

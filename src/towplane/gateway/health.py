@@ -9,8 +9,9 @@ import math
 from typing import TYPE_CHECKING
 
 from towplane.gateway.counters import Edges
-from towplane.gateway.live import RouteState, TargetState
 from towplane.gateway.probe import Probe, probe_route
+from towplane.gateway.route_state import RouteState
+from towplane.gateway.target_state import TargetState
 from towplane.parts.errors import PlaneError
 from towplane.routing.outliers import Done, Outliers
 from towplane.routing.progress import Progress

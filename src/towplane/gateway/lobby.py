@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from towplane.gateway.exchange import Exchange
     from towplane.gateway.hall import Hall
-    from towplane.gateway.live import RouteState, TargetState
+    from towplane.gateway.route_state import RouteState
+    from towplane.gateway.target_state import TargetState
     from towplane.tenants.events import Cause
 
 _SHORTEST_S = 1.0

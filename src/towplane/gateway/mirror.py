@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from towplane.gateway.counters import Edges
-from towplane.gateway.live import RouteState, TargetState
 from towplane.gateway.messages import RouteInfo
 from towplane.gateway.mirror_accounts import mirror_accounts
 from towplane.gateway.pairs import Both, Pairs
+from towplane.gateway.route_state import RouteState
 from towplane.gateway.shadow import Shadow
+from towplane.gateway.target_state import TargetState
 from towplane.monitoring.series import Sample
 from towplane.parts.errors import PlaneError
 from towplane.routing.breaker import Breaker

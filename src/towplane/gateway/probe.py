@@ -17,11 +17,12 @@ from towplane.gateway.claim import claim, unclaim
 from towplane.gateway.client import NOBODY
 from towplane.gateway.counters import Edges
 from towplane.gateway.exchange import Exchange
-from towplane.gateway.live import RouteState, TargetState
 from towplane.gateway.messages import RouteInfo
 from towplane.gateway.receive import receive
 from towplane.gateway.request import Request
 from towplane.gateway.route import Decision
+from towplane.gateway.route_state import RouteState
+from towplane.gateway.target_state import TargetState
 from towplane.parts.errors import PlaneError
 from towplane.providers.ask import OPERATIONS
 from towplane.routing.spec import Probe as ProbeSpec

@@ -30,7 +30,7 @@ from towplane.tenants.events import Cause
 
 if TYPE_CHECKING:
     from towplane.gateway.attempt import Attempt
-    from towplane.gateway.live import TargetState
+    from towplane.gateway.target_state import TargetState
 
 
 _TIMEOUT: Final = b"x-towplane-timeout"

@@ -18,7 +18,7 @@ from towplane.tenants.spec import Budget
 
 if TYPE_CHECKING:
     from towplane.gateway.admit import Account
-    from towplane.gateway.live import TargetState
+    from towplane.gateway.target_state import TargetState
 
 __all__ = ["SpillState", "make_spill", "overflow_budget"]
 

@@ -17,7 +17,7 @@ from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.prices import Sheet, cost_of, dearest, plain_sheet, price_for
 
 if TYPE_CHECKING:
-    from towplane.gateway.live import TargetState
+    from towplane.gateway.target_state import TargetState
 
 __all__ = ["DatedPrice", "Dearest", "cost_in_detail", "find_price"]
 

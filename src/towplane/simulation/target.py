@@ -70,7 +70,7 @@ class Target:
         """First tokens, and what they took together; counted where outliers are looked for."""
 
     def is_usable(self, now: float) -> bool:
-        """Whether an attempt may go there (`gateway.live`, less credentials)."""
+        """Whether an attempt may go there (`gateway.target_state`, less credentials)."""
         return (
             self.is_ready
             and now >= self.parked_until
