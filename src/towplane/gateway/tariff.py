@@ -6,18 +6,15 @@ parts and service classes. Knows no client and no limit.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
-from towplane.gateway.messages import PricedFrom
+from towplane.gateway.messages import PricedFrom, TargetInfo
 from towplane.parts.usage import Detail, Usage
 from towplane.providers.ask import Ask
 from towplane.tenants.cost import cost_nanousd
 from towplane.tenants.prices import Sheet, cost_of, dearest, plain_sheet, price_for
-
-if TYPE_CHECKING:
-    from towplane.gateway.target_state import TargetState
 
 __all__ = ["DatedPrice", "Dearest", "cost_in_detail", "find_price"]
 
@@ -57,12 +54,21 @@ class DatedPrice:
         return price_for(self.sheet, tokens)
 
 
+class Priced(Protocol):
+    """A target, as far as it has a price."""
+
+    @property
+    def info(self) -> TargetInfo: ...
+
+    def price_at(self, wall: float) -> DatedPrice: ...
+
+
 class Dearest:
     """The most that requests of one route may cost."""
 
     __slots__ = ("_dated", "_sheets", "_targets")
 
-    def __init__(self, targets: "Iterable[TargetState]") -> None:
+    def __init__(self, targets: Iterable[Priced]) -> None:
         self._targets = list(targets)
         self._dated = DatedPrice(None, math.inf, -math.inf)
         self._sheets: list[tuple[Sheet, bool]] = []
