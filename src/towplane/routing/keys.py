@@ -63,15 +63,15 @@ def block_keys(salt: int, prompt: bytes, size: int) -> tuple[int, ...]:
     not looked at, as engines keep whole blocks only."""
     stretches = len(prompt) // size
     count = stretches if stretches <= _SHARE else bisect_right(ENDS, stretches)
-    key = salt
+    key, digest = salt, xxh3_64_intdigest  # looked up once: a prompt may have a hundred blocks
     keys = []
     if count <= _HANDFUL:
         for at in range(count):
-            key = xxh3_64_intdigest(prompt[at * size : (at + 1) * size], key)
+            key = digest(prompt[at * size : (at + 1) * size], key)
             keys.append(key)
         return tuple(keys)
     for block in _cut(size, count)(prompt):
-        key = xxh3_64_intdigest(block, key)
+        key = digest(block, key)
         keys.append(key)
     return tuple(keys)
 

@@ -67,13 +67,14 @@ class Marker:
 
     def _mark(self, hashed: int) -> bytes:
         known = self._known.young.get(hashed)
+        if known is not None:
+            return known
+        known = self._known.old.get(hashed)
         if known is None:
-            known = self._known.get(hashed)
-            if known is None:
-                hasher = self._hasher.copy()
-                hasher.update(hashed.to_bytes(8, "big"))
-                known = hasher.digest()
-            self._known.put(hashed, known)
+            hasher = self._hasher.copy()
+            hasher.update(hashed.to_bytes(8, "big"))
+            known = hasher.digest()
+        self._known.put(hashed, known)
         return known
 
 
