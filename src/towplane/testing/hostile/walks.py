@@ -27,6 +27,9 @@ _METHOD = frozenset({400, 404, 405, 501})
 _HIDDEN = SMUGGLED
 _TE = b"%x\r\n%s\r\n0\r\n\r\n" % (len(SMUGGLED), SMUGGLED)
 _BROKEN = post(None, b"Content-Length: 1")
+_OLD = post(
+    None, b"Via: a-proxy HTTP/1.1", line=b"POST /v1/chat/completions HTTP/1.0", host=None
+).partition(b"a-")
 
 
 PIPELINES: tuple[Case, ...] = (
@@ -53,6 +56,16 @@ PIPELINES: tuple[Case, ...] = (
         "nothing after a request of HTTP/1.0 is read",
         (post(line=b"POST /v1/chat/completions HTTP/1.0") + SMUGGLED,),
         served(closes=True),
+    ),
+    Case(
+        "the end of a header is not taken for the end of a first line",
+        (post() + _OLD[0] + _OLD[1], Act.PAUSE, _OLD[2]),
+        served(2, closes=True),
+    ),
+    Case(
+        "a request of HTTP/1.0 needs no host after one of HTTP/1.1 in the same packet",
+        (post() + b"".join(_OLD),),
+        served(2, closes=True),
     ),
     Case(
         "a request after a rejected one is served",
